@@ -1,0 +1,1 @@
+//! The replay filter: lock-free, exact, shared by all workers, reload-proof.

@@ -1,0 +1,1 @@
+//! Structured Field Values (RFC 9651), as far as signatures and digests need them.
