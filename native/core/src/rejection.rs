@@ -155,11 +155,8 @@ impl Rejection {
 /// At most `max` characters of what came from outside, printable, with `...` where it was cut: for error details.
 #[must_use]
 pub fn clipped(input: &[u8], max: usize) -> String {
-    let mut text: String = input
-        .iter()
-        .take(max)
-        .map(|&b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '?' })
-        .collect();
+    let mut text: String =
+        input.iter().take(max).map(|&b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '?' }).collect();
     if input.len() > max {
         text.push_str("...");
     }
