@@ -2,7 +2,7 @@
 
 Promises: the least outstanding of the endpoints in use is chosen, ties in turn; an endpoint that keeps failing is left
 out for a while (passive ejection), one that fails its health checks until it passes them (`health.py`). Passive
-ejection never takes out more than half, and if nothing at all were left everything is in use again (Envoy's panic
+ejection takes out no more than half by default, and if nothing at all were left everything is in use again (Envoy's panic
 mode): a proxy that has lost sight of its endpoints does less harm by trying them than by refusing every call. Nothing
 here decides whether a call may pass, only where it goes.
 
@@ -31,11 +31,13 @@ class Ejection(NamedTuple):
     """When an endpoint that fails is left out, and for how long."""
 
     consecutive_failures: int = 5
-    """Failures in a row, with no success between. Envoy: `consecutive_5xx`, 5."""
-    time_s: float = 30.0
+    """Failures in a row, with no success between; 0: never. Envoy: `consecutive_5xx`, 5."""
+    time_s: float = 10.0
     """The first time; each further time as long again. Envoy: `base_ejection_time`, 30 s."""
     max_time_s: float = 300.0
     """It never grows beyond this. Envoy: `max_ejection_time`, 300 s."""
+    max_percent: int = 50
+    """At most this part of the endpoints, rounded down, is left out at a time."""
 
 
 class Endpoint:
@@ -65,7 +67,7 @@ class Endpoint:
 class Endpoints:
     """The endpoints of one upstream. Not for threads: it lives on a worker's loop."""
 
-    __slots__ = ("_all", "_clock_s", "_ejected", "_ejection", "_in_use", "_next", "on_removed")
+    __slots__ = ("_all", "_clock_s", "_ejected", "_ejection", "_in_use", "_next", "ejections", "failures", "on_removed")
 
     def __init__(
         self,
@@ -81,6 +83,9 @@ class Endpoints:
         self._in_use: list[Endpoint] = []
         self._ejected: list[Endpoint] = []
         self._next = 0
+        self.failures = 0
+        """How often `failed` was called, and how often that led to an ejection: for the metrics."""
+        self.ejections = 0
         self.on_removed = on_removed
         """Told of every endpoint that goes, so that the pool closes its idle connections."""
         self.replace(addresses)
@@ -116,14 +121,16 @@ class Endpoints:
 
     def failed(self, endpoint: Endpoint) -> None:
         """No connection to it could be made, or one ended or fell silent before its response head."""
+        self.failures += 1
         endpoint.failures += 1
         if (
-            endpoint.failures < self._ejection.consecutive_failures
+            not 0 < self._ejection.consecutive_failures <= endpoint.failures
             or endpoint.ejected_until_s > 0.0
             or endpoint.removed
-            or 2 * (len(self._ejected) + 1) > len(self._all)
+            or 100 * (len(self._ejected) + 1) > self._ejection.max_percent * len(self._all)
         ):
             return
+        self.ejections += 1
         endpoint.ejections += 1
         time_s = min(self._ejection.time_s * endpoint.ejections, self._ejection.max_time_s)
         endpoint.ejected_until_s = self._clock_s() + time_s
@@ -148,6 +155,10 @@ class Endpoints:
         if self.on_removed is not None:
             for endpoint in gone:
                 self.on_removed(endpoint)
+
+    def set_ejection(self, ejection: Ejection) -> None:
+        """The rule from now on; who is out already stays out."""
+        self._ejection = ejection
 
     def all(self) -> list[Endpoint]:
         """Every endpoint, in use or not."""

@@ -1,9 +1,16 @@
 //! The binding: translation between the core and Python, shared memory, atomic swaps. No HTTP, no decision.
 
+pub mod access_log;
+pub mod metrics;
 #[allow(dead_code, reason = "its users land after it")]
 mod shm;
 
 use pyo3::prelude::*;
 
 #[pymodule]
-mod _native {}
+mod _native {
+    #[pymodule_export]
+    use crate::access_log::AccessLog;
+    #[pymodule_export]
+    use crate::metrics::{Metrics, MetricsReader};
+}

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -95,6 +95,30 @@ impl SharedWords {
             )));
         }
         map_file(&file, found).map_err(failed)
+    }
+
+    /// Maps the memory that a descriptor names: one of memfd_create(2), inherited from whoever allocated and sealed it.
+    ///
+    /// # Errors
+    /// It is not open, not memory that can be written, or smaller than `count` words.
+    pub(crate) fn of_descriptor(descriptor: RawFd, count: usize) -> Result<Self, ShmError> {
+        let failed = |cause: io::Error| ShmError {
+            path: PathBuf::from(format!("(descriptor {descriptor})")),
+            bytes: count * WORD_BYTES,
+            what: "map",
+            cause,
+        };
+        if descriptor < 0 {
+            return Err(failed(rustix::io::Errno::BADF.into()));
+        }
+        // SAFETY: borrowed for this call only; one that is not open is refused by fstat.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        let stat = rustix::fs::fstat(descriptor).map_err(|e| failed(e.into()))?;
+        if usize::try_from(stat.st_size).unwrap_or(0) < count * WORD_BYTES {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, format!("only {} bytes", stat.st_size))));
+        }
+        let file = descriptor.try_clone_to_owned().map_err(failed)?;
+        map_file(&file, count).map_err(failed)
     }
 
     /// Words that no other process sees, for tests and for embedding in one process.

@@ -112,6 +112,15 @@ def test_no_more_than_half_are_ejected() -> None:
     assert addresses(only) == {A}
 
 
+def test_ejection_can_be_switched_off_and_bounded() -> None:
+    never = Endpoints([A, B], ejection=Ejection(consecutive_failures=0))
+    fail(never, never.all()[0], 100)
+    assert addresses(never) == {A, B}
+    third = Endpoints([A, B, C], ejection=Ejection(max_percent=33))
+    fail(third, third.all()[0], 100)
+    assert addresses(third) == {A, B, C}
+
+
 def test_unhealthy_endpoints_are_left_out_unless_all_are() -> None:
     endpoints = Endpoints([A, B])
     a, b = endpoints.all()
