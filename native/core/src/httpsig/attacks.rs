@@ -1,0 +1,1 @@
+//! Attacks on signatures, each refused for its reason.

@@ -1,0 +1,1 @@
+//! The test vectors of RFC 9421 appendix B.
