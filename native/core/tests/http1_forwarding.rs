@@ -1,5 +1,7 @@
 //! What an upstream and a caller see of a message that is passed on, and of a refusal.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::net::IpAddr;
 
 use pyproxy_core::http1::{

@@ -33,7 +33,7 @@ pub enum FieldId {
     /// `Connection`.
     Connection,
     /// Of this connection only, whether Connection says so or not: `Keep-Alive`, `Proxy-*`, `TE`, `Trailer`,
-    /// `HTTP2-Settings`.
+    /// `HTTP2-Settings`. Also `Proxy`, which no RFC knows and CGI turns into `HTTP_PROXY` (CVE-2016-5385).
     HopByHop,
     /// `Upgrade`.
     Upgrade,
@@ -107,6 +107,7 @@ impl FieldId {
             (b'u', 7) if is("upgrade") => Self::Upgrade,
             (b'k', 10) if is("keep-alive") => Self::HopByHop,
             (b'h', 14) if is("http2-settings") => Self::HopByHop,
+            (b'p', 5) if is("proxy") => Self::HopByHop,
             (b'p', 6..) if begins("proxy-") && !name.contains(&b'_') => Self::HopByHop,
             (b'f', 9) if is("forwarded") => Self::Forwarded,
             (b'x', _) => Self::of_x(name),
