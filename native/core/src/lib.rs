@@ -20,3 +20,16 @@ pub mod time;
 pub mod http1;
 pub mod httpsig;
 pub mod replay;
+
+// The gates, and what carries calls through them.
+pub mod action;
+pub mod admission;
+pub mod connection;
+pub mod embed;
+mod exchange;
+pub mod route;
+mod upstream;
+pub mod worker;
+
+pub use connection::{Blocked, Connection};
+pub use exchange::UpstreamFailure;

@@ -28,6 +28,8 @@ pub struct Limits {
     pub response_head_timeout_s: f64,
     /// A response body that makes no progress for this long, on either side.
     pub response_body_timeout_s: f64,
+    /// A tunnel (WebSocket) in which nothing moves. Envoy `stream_idle_timeout`: 300 s.
+    pub tunnel_idle_timeout_s: f64,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
             idle_timeout_s: 75.0,
             response_head_timeout_s: 60.0,
             response_body_timeout_s: 60.0,
+            tunnel_idle_timeout_s: 300.0,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::rejection::Rejection;
 
 /// One finished call. Times are nanoseconds of the boot-time clock; 0 means that it did not come to that.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CallRecord {
     /// Index of the listener.
     pub listener: u32,
@@ -13,7 +13,7 @@ pub struct CallRecord {
     pub route: Option<u32>,
     /// Name of that route, which outlives a reload.
     pub route_name: Option<Arc<str>>,
-    /// The `X-Request-Id` that the upstream saw.
+    /// Our identifier of the call: the `X-Request-Id` that the upstream sees, unless the caller signed its own.
     pub request_id: String,
     /// Where the connection came from, `address:port` or `unix`.
     pub peer: Arc<str>,

@@ -114,7 +114,7 @@ reasons! {
     ReplayNotReady = (503, "replay-not-ready", Keep);
     /// The wall clock jumped; freshness cannot be judged.
     ClockUnsafe = (503, "clock-unsafe", Keep);
-    /// Too many calls wait already, or held bodies fill their budget.
+    /// Too many calls wait for the upstream already.
     Overloaded = (503, "overloaded", Keep);
     /// This proxy is shutting down.
     Draining = (503, "draining", Close);

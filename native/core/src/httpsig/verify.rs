@@ -89,6 +89,12 @@ impl Verified {
     pub fn digests(&self) -> Option<&Digests> {
         self.digests.as_ref()
     }
+
+    /// The same, once the rest of the proof is no longer needed.
+    #[must_use]
+    pub fn into_digests(self) -> Option<Digests> {
+        self.digests
+    }
 }
 
 /// Verifies the signature of a request.

@@ -1,0 +1,103 @@
+//! The same gates for a program that has read the request itself: another proxy, an ASGI server, a test.
+//!
+//! The embedder gives method, target, fields and body; they are written out as a head and parsed by the very code that
+//! reads sockets, so nothing that the proxy would refuse gets in through here. Gates 2 and 3 and the digest of the body
+//! are checked; where the call goes is the embedder's.
+
+use std::sync::Arc;
+
+use crate::admission::{Arrival, Gates, Refused, Shown, authenticate, refresh};
+use crate::http1::{Hop, parse_request};
+use crate::httpsig::digest::Digester;
+use crate::rejection::{Reason, Rejection};
+use crate::time::Now;
+
+/// A request that an embedder has read.
+#[derive(Clone, Copy, Debug)]
+pub struct EmbeddedRequest<'a> {
+    /// Method, as sent.
+    pub method: &'a str,
+    /// Request target, as sent: path and query.
+    pub target: &'a str,
+    /// Fields in their order. HTTP/2's `:authority` goes in as `host`.
+    pub fields: &'a [(&'a [u8], &'a [u8])],
+    /// The whole content; `None` if there is none.
+    pub body: Option<&'a [u8]>,
+}
+
+/// A call that may go on.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// Who calls; absent where the listener verifies nothing.
+    pub principal: Option<Arc<str>>,
+    /// The key that the signature names.
+    pub key_id: Option<Arc<str>>,
+    /// `claimed` or `waived`.
+    pub freshness: &'static str,
+}
+
+/// Judges one call.
+///
+/// # Errors
+/// As the proxy would refuse it.
+pub fn admit_embedded(
+    request: &EmbeddedRequest<'_>,
+    gates: &Gates,
+    listener: usize,
+    now: Now,
+) -> Result<Admission, Refused> {
+    let bytes = head_bytes(request).map_err(unauthenticated)?;
+    let limits = &gates.settings().limits;
+    if bytes.len() > limits.max_head_bytes {
+        return Err(unauthenticated(Rejection::new(Reason::HeadTooLarge, "the head is larger than max_head_bytes")));
+    }
+    let head = parse_request(&bytes, limits).map_err(unauthenticated)?;
+    let content = request.body.unwrap_or_default();
+    if limits.max_body_bytes > 0 && content.len() as u64 > limits.max_body_bytes {
+        return Err(unauthenticated(Rejection::new(Reason::BodyTooLarge, "the body is larger than max_body_bytes")));
+    }
+    let hop = Hop::new(&gates.settings().node, None, &gates.settings().listeners[listener].external_scheme);
+    let arrival =
+        Arrival { listener, hop: &hop, request_id: "", traceparent: "", has_content: !content.is_empty(), now };
+    let fresh = refresh(authenticate(&head, gates, &arrival)?, gates, &arrival)?;
+    let call = fresh.into_parts();
+    if let Some(digests) = &call.digests {
+        let mut digester = Digester::new(digests);
+        digester.update(content);
+        if let Err(rejection) = digester.finish() {
+            // As for a held body: nobody has acted on this call, and a copied head must not burn the nonce.
+            gates.release_shown(&call.freshness);
+            return Err(Refused { rejection, principal: call.principal, key_id: call.key_id });
+        }
+    }
+    let freshness = match call.freshness {
+        Shown::Claimed(_) => "claimed",
+        Shown::Waived => "waived",
+    };
+    Ok(Admission { principal: call.principal, key_id: call.key_id, freshness })
+}
+
+fn unauthenticated(rejection: Rejection) -> Refused {
+    Refused { rejection, principal: None, key_id: None }
+}
+
+/// The head as it would have come over a socket. What could end a line early is refused here; all else by the parser.
+fn head_bytes(request: &EmbeddedRequest<'_>) -> Result<Vec<u8>, Rejection> {
+    let mut bytes = Vec::with_capacity(512);
+    let mut put = |part: &[u8], after: &[u8]| {
+        if part.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return Err(Rejection::new(Reason::Malformed, "CR, LF or NUL inside the head"));
+        }
+        bytes.extend_from_slice(part);
+        bytes.extend_from_slice(after);
+        Ok(())
+    };
+    put(request.method.as_bytes(), b" ")?;
+    put(request.target.as_bytes(), b" HTTP/1.1\r\n")?;
+    for (name, value) in request.fields {
+        put(name, b": ")?;
+        put(value, b"\r\n")?;
+    }
+    bytes.extend_from_slice(b"\r\n");
+    Ok(bytes)
+}
