@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod metrics;
 #[allow(dead_code, reason = "its users land after it")]
 mod shm;
+mod signing;
 
 use pyo3::prelude::*;
 
@@ -13,4 +14,6 @@ mod _native {
     use crate::access_log::AccessLog;
     #[pymodule_export]
     use crate::metrics::{Metrics, MetricsReader};
+    #[pymodule_export]
+    use crate::signing::{SignatureRefused, check_keys, sign_request, verify_request};
 }

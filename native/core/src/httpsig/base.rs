@@ -3,8 +3,9 @@
 //! The same code makes it for verifying and for signing. Every line is an identifier in canonical form, `: ` and the
 //! component's value; the last one is the signature parameters. A value that cannot be made is an error, never empty.
 //!
-//! RFC 9421 section 2.5 forbids newlines in values. [`Message`] can be implemented by anyone, so the lines of the
-//! finished base are counted: no value can smuggle one in, whatever made the request.
+//! RFC 9421 section 2.5 forbids newlines in values and makes the base ASCII. [`Message`] can be implemented by anyone,
+//! so the lines of the finished base are counted: no value can smuggle one in, whatever made the request. A field that
+//! holds other octets can be covered with `bs`.
 
 use std::fmt;
 
@@ -51,8 +52,14 @@ pub(crate) fn write_base<M: Message + ?Sized>(
     }
     out.extend_from_slice(b"\"@signature-params\": ");
     out.extend_from_slice(parameters);
-    if memchr::memchr_iter(b'\n', out).count() != components.len() {
+    if memchr::memchr2_iter(b'\n', b'\r', out).count() != components.len() {
         return Err(Unresolved { identifier: "any".into(), cause: "a value holds a newline".into() });
+    }
+    if !out.is_ascii() {
+        return Err(Unresolved {
+            identifier: "any".into(),
+            cause: "a value is not ASCII: cover that field with `bs`".into(),
+        });
     }
     Ok(())
 }
@@ -289,5 +296,14 @@ mod tests {
     fn no_value_smuggles_a_line_into_the_base() {
         let request = Request::new("GET", "http://x/").field("X-A", "1\n\"@path\": /admin");
         assert!(line(&request, r#""x-a""#).expect_err("newline").contains("newline"));
+        let request = Request::new("GET", "http://x/").field("X-A", "1\r");
+        assert!(line(&request, r#""x-a""#).expect_err("carriage return").contains("newline"));
+    }
+
+    #[test]
+    fn what_is_not_ascii_is_covered_as_byte_sequence_or_not_at_all() {
+        let request = Request::new("GET", "http://x/").field("X-A", "caf\u{e9}");
+        assert!(line(&request, r#""x-a""#).expect_err("not ASCII").contains("bs"));
+        assert_eq!(value(&request, r#""x-a";bs"#), ":Y2Fmw6k=:");
     }
 }
