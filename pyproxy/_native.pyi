@@ -1,6 +1,9 @@
-"""The extension module, as Python sees it."""
+"""The compiled core, as Python sees it."""
 
 from collections.abc import Sequence
+from typing import final
+
+Action = tuple[int, bytes | None, bytes | None]
 
 class SignatureRefused(ValueError):
     """A signature was refused; `args` are the reason's label and the detail."""
@@ -48,3 +51,117 @@ def verify_request(
 
     Raises SignatureRefused, or ValueError for keys and rules that cannot be used.
     """
+
+@final
+class ReplayFilter:
+    """The replay filter that all workers of a node share."""
+
+@final
+class Gate:
+    """The gates of one worker: settings, keys and routes in force together, and what its connections share."""
+
+    def __new__(
+        cls,
+        settings: bytes,
+        keys: bytes | None,
+        *,
+        seed: bytes,
+        replay: ReplayFilter | None = None,
+        metrics: Metrics | None = None,
+        access_log: AccessLog | None = None,
+    ) -> Gate:
+        """Compile `settings` (JSON) and `keys` (a JWK Set); `seed` is 16 fresh random bytes, for identifiers.
+
+        Raises ValueError with one line for each mistake.
+        """
+
+    def reload(self, settings: bytes, keys: bytes | None) -> None:
+        """Put other settings and keys in force, between two events; on ValueError nothing has changed."""
+
+    def connect(self, listener: int, peer: str) -> Connection:
+        """A connection that this listener accepted from `peer`: `address:port`, or `unix`."""
+
+    def drain(self) -> None:
+        """From now on, every answer ends its connection."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of bodies that are held for their digest."""
+
+@final
+class Connection:
+    """One downstream connection. Each method is one event, and returns what to do (`flags.py`), or None."""
+
+    def receive_data(self, data: bytes) -> Action | None:
+        """The caller sent this; empty: go on with what waited."""
+
+    def receive_response(self, data: bytes) -> Action | None:
+        """The upstream connection of the call under way sent this."""
+
+    def receive_eof(self) -> Action | None:
+        """The caller sent FIN."""
+
+    def upstream_failed(self, failure: int, written: bool, reused: bool) -> Action | None:
+        """The upstream connection is gone, or none could be had."""
+
+    def lost(self) -> Action | None:
+        """The connection to the caller is gone."""
+
+    def check_timeout(self, blocked: int) -> Action | None:
+        """End what has lasted too long."""
+
+    def progressed(self) -> None:
+        """A stalled side has moved again."""
+
+    def end_drain(self, written: bool) -> Action | None:
+        """The drain's time is up."""
+
+    def is_idle(self) -> bool:
+        """Whether no call is under way."""
+
+@final
+class Metrics:
+    """One worker slot's numbers, in memory that the supervisor reads."""
+
+    SIZE_BYTES: int
+    PHASES: tuple[str, ...]
+    BOUNDS_NS: tuple[int, ...]
+    number_names: list[str]
+
+    def __new__(cls, fd: int, listeners: list[str]) -> Metrics:
+        """Map the memory behind `fd` and take it over as the slot's only writer."""
+
+    def add(self, number: int, more: int) -> None:
+        """Add to the number of this index."""
+
+    def set(self, number: int, value: int) -> None:
+        """Set the number of this index."""
+
+@final
+class MetricsReader:
+    """One slot's numbers, to be read only."""
+
+    def __new__(cls, fd: int) -> MetricsReader:
+        """Map the memory behind `fd`."""
+
+    def read_numbers(self) -> list[int]:
+        """Every number, in the order of `Metrics.number_names`."""
+
+    def read_calls(self) -> list[tuple[str, str, int, str, int, int, int]]:
+        """Listener, route, status, reason, calls, body bytes in, body bytes out."""
+
+    def read_phases(self) -> list[tuple[str, str, list[tuple[list[int], int]]]]:
+        """Listener, route, and for each phase its bucket counts and the sum in nanoseconds."""
+
+@final
+class AccessLog:
+    """The access log lines of one worker that wait to be written."""
+
+    def __new__(cls, listeners: list[str], max_bytes: int) -> AccessLog:
+        """At most `max_bytes` wait; what does not fit is dropped and counted."""
+
+    def take(self) -> tuple[bytes, int]:
+        """Whole lines that wait, and how many were dropped since the last time."""
+
+    def waiting_bytes(self) -> int:
+        """Bytes that wait."""

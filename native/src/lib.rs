@@ -1,7 +1,10 @@
 //! The binding: translation between the core and Python, shared memory, atomic swaps. No HTTP, no decision.
 
 pub mod access_log;
+mod connection;
+mod gate;
 pub mod metrics;
+mod replay_filter;
 #[allow(dead_code, reason = "its users land after it")]
 mod shm;
 mod signing;
@@ -13,7 +16,13 @@ mod _native {
     #[pymodule_export]
     use crate::access_log::AccessLog;
     #[pymodule_export]
+    use crate::connection::Connection;
+    #[pymodule_export]
+    use crate::gate::Gate;
+    #[pymodule_export]
     use crate::metrics::{Metrics, MetricsReader};
     #[pymodule_export]
     use crate::signing::{SignatureRefused, check_keys, sign_request, verify_request};
+    #[pymodule_export]
+    use crate::replay_filter::ReplayFilter;
 }
