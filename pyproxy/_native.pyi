@@ -1,7 +1,7 @@
 """The compiled core, as Python sees it."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Literal, TypedDict, final
 
 Action = tuple[int, bytes | None, bytes | None]
 
@@ -52,9 +52,74 @@ def verify_request(
     Raises SignatureRefused, or ValueError for keys and rules that cannot be used.
     """
 
+class ReplayTableStatus(TypedDict):
+    generation: int
+    open: bool
+    fill: int
+    uncleared_slots: int
+
+class ReplayStatus(TypedDict):
+    capacity: int
+    slots_per_table: int
+    bytes: int
+    window_s: int
+    generation_s: int
+    fence: int
+    floor: int
+    clock_safe: bool
+    ready: bool
+    claims: int
+    tables: list[ReplayTableStatus]
+
+@final
+class ReplayClaim:
+    """A nonce that is ours; dropping it keeps the nonce taken."""
+
+    @property
+    def probes(self) -> int: ...
+
 @final
 class ReplayFilter:
-    """The replay filter that all workers of a node share."""
+    """The replay filter that all workers of a node share.
+
+    `now`, where it can be passed, is (nanoseconds since 1970, nanoseconds since boot).
+    """
+
+    @staticmethod
+    def create_or_open(
+        path: str,
+        *,
+        capacity: int,
+        max_age_s: int,
+        clock_skew_s: int,
+        boot_id: bytes,
+        tag_key: bytes,
+        fingerprint: bytes | None,
+        now: tuple[int, int] | None = None,
+    ) -> ReplayFilter: ...
+    @staticmethod
+    def open(
+        path: str, *, capacity: int, max_age_s: int, clock_skew_s: int, boot_id: bytes, fingerprint: bytes
+    ) -> ReplayFilter: ...
+    @staticmethod
+    def in_memory(
+        *, capacity: int, max_age_s: int, clock_skew_s: int, tag_key: bytes, now: tuple[int, int] | None = None
+    ) -> ReplayFilter: ...
+    @staticmethod
+    def memory_bytes(capacity: int) -> int: ...
+    @property
+    def fingerprint(self) -> bytes: ...
+    @property
+    def fresh_because(self) -> str | None: ...
+    def slots_per_step(self, interval_ms: int) -> int: ...
+    def clear_step(
+        self, max_slots: int, *, now: tuple[int, int] | None = None
+    ) -> Literal["ready", "cleared", "elsewhere", "clock-unsafe"]: ...
+    def claim(
+        self, created: int, key_id: bytes, nonce: bytes, *, now: tuple[int, int] | None = None
+    ) -> ReplayClaim | str: ...
+    def release(self, claim: ReplayClaim) -> bool: ...
+    def status(self, *, now: tuple[int, int] | None = None) -> ReplayStatus: ...
 
 @final
 class Gate:

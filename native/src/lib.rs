@@ -4,8 +4,7 @@ pub mod access_log;
 mod connection;
 mod gate;
 pub mod metrics;
-mod replay_filter;
-#[allow(dead_code, reason = "its users land after it")]
+pub mod replay_filter;
 mod shm;
 mod signing;
 
@@ -22,7 +21,7 @@ mod _native {
     #[pymodule_export]
     use crate::metrics::{Metrics, MetricsReader};
     #[pymodule_export]
-    use crate::signing::{SignatureRefused, check_keys, sign_request, verify_request};
+    use crate::replay_filter::{ReplayClaim, ReplayFilter};
     #[pymodule_export]
-    use crate::replay_filter::ReplayFilter;
+    use crate::signing::{SignatureRefused, check_keys, sign_request, verify_request};
 }
