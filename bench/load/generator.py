@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.load.place import Running, SetupError, program
+from bench.load.place import Running, SetupError, pinned, program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,8 @@ class Generator:
     def play(self, setup: Running, load: Load) -> dict[str, Any]:
         """Plays at a set-up and returns what the generator measured; raises `VoidRun` if any call failed."""
         argv: list[object] = [
-            *("taskset", "--cpu-list", self.core, self.binary),
+            *pinned(self.core),
+            self.binary,
             *("--target", f"127.0.0.1:{setup.port}", "--request", self.request_file),
             *("--connections", load.connections, "--warmup", load.warmup_s, "--duration", load.duration_s),
             *("--cpu-of", ",".join(map(str, setup.pids()))),
