@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.load.place import Running, SetupError, pinned, program
+from bench.load.place import Running, SetupError, program, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,6 @@ class Generator:
     def play(self, setup: Running, load: Load) -> dict[str, Any]:
         """Plays at a set-up and returns what the generator measured; raises `VoidRun` if any call failed."""
         argv: list[object] = [
-            *pinned(self.core),
             self.binary,
             *("--target", f"127.0.0.1:{setup.port}", "--request", self.request_file),
             *("--connections", load.connections, "--warmup", load.warmup_s, "--duration", load.duration_s),
@@ -59,10 +58,12 @@ class Generator:
         if load.signed:
             rate = load.calls_per_s * 1.2 if load.calls_per_s else MOST_CALLS_PER_S
             argv += ["--keys", self.keys_file, "--signed-calls", int(rate * (load.warmup_s + load.duration_s)) + 1000]
-        done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise VoidRun(f"{setup.name}: {done.stderr.strip()}")
-        measured = json.loads(done.stdout)
+        words = [str(word) for word in argv]
+        with spawn(self.core, words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            output, complaint = process.communicate()
+        if process.returncode != 0:
+            raise VoidRun(f"{setup.name}: {complaint.strip()}")
+        measured = json.loads(output)
         if measured["errors"]["total"]:
             raise VoidRun(f"{setup.name}: {json.dumps(measured['errors'], indent=2)}")
         return measured

@@ -16,13 +16,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 READY_WITHIN_S = 20.0
 STOP_WITHIN_S = 10.0
+NICE = "-20"
 
 
 class SetupError(Exception):
@@ -78,25 +79,22 @@ class Place:
         """Starts a server pinned to this place's core and waits until it listens on `port`."""
         log = self.subdirectory(name) / "log"
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*pinned(self.core), *map(str, argv)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                env={**os.environ, **(environment or {})},
-            )
+            surroundings = {**os.environ, **(environment or {})}
+            process = spawn(self.core, argv, stdout=output, stderr=output, env=surroundings)
         self._stop.callback(_stop_group, process)
         _wait_until_listening(name, process, port, log)
         return process
 
 
-def pinned(core: int) -> list[str]:
-    """The start of a command line that runs on one core, ahead of whatever else the machine does if we may say so.
-
-    `nice` goes on with a warning where we may not.
-    """
-    return ["nice", "-n", "-15", "taskset", "--cpu-list", str(core)]
+def spawn(core: int, argv: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any]:
+    """Starts a process on one core, in a session of its own, ahead of whatever else the machine does where we may."""
+    # `nice` goes on with a warning where it may not.
+    command = ["nice", "-n", NICE, "taskset", "--cpu-list", str(core), *map(str, argv)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+    # Where the kernel groups tasks by session (sched(7), autogroup), niceness only counts within a group.
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{process.pid}/autogroup").write_text(NICE)
+    return process
 
 
 def free_port() -> int:
