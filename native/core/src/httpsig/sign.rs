@@ -72,7 +72,7 @@ impl SigningKey {
         Some(Self { kid: kid?.into(), algorithm, material })
     }
 
-    fn sign(&self, base: &[u8]) -> Result<Vec<u8>, SignError> {
+    pub(super) fn sign(&self, base: &[u8]) -> Result<Vec<u8>, SignError> {
         let random = SystemRandom::new();
         let failed = |_| SignError::Failed;
         Ok(match &self.material {
