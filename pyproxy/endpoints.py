@@ -2,9 +2,9 @@
 
 Promises: the least outstanding of the endpoints in use is chosen, ties in turn; an endpoint that keeps failing is left
 out for a while (passive ejection), one that fails its health checks until it passes them (`health.py`). Passive
-ejection takes out no more than half by default, and if nothing at all were left everything is in use again (Envoy's panic
-mode): a proxy that has lost sight of its endpoints does less harm by trying them than by refusing every call. Nothing
-here decides whether a call may pass, only where it goes.
+ejection takes out no more than half by default, and if nothing at all were left everything is in use again (Envoy's
+panic mode): a proxy that has lost sight of its endpoints does less harm by trying them than by refusing every call.
+Nothing here decides whether a call may pass, only where it goes.
 
 What counts as a failure is the pool's to say: a connection that could not be made, one that closed or fell silent
 before its response. An answer with status 5xx does not: its cause may be the call, and then whoever sends such calls

@@ -137,22 +137,14 @@ numbers! {
     ConnectionsAccepted = ("connections_accepted", Counter);
     /// Downstream connections closed at once, because `max_connections` were open.
     ConnectionsRefused = ("connections_refused", Counter);
-    /// Downstream connections closed by one of their time limits.
-    ConnectionsTimedOut = ("connections_timed_out", Counter);
-    /// Calls now between their head and their end.
-    CallsActive = ("calls_active", Gauge);
     /// Body bytes held until their digest is verified.
     HeldBodyBytes = ("held_body_bytes", Gauge);
     /// Calls now waiting for an upstream connection.
     UpstreamWaiting = ("upstream_waiting", Gauge);
     /// Upstream connections open now.
     UpstreamConnectionsOpen = ("upstream_connections_open", Gauge);
-    /// Upstream connections made.
-    UpstreamConnectionsMade = ("upstream_connections_made", Counter);
-    /// Upstream connections that could not be made.
-    UpstreamConnectionsFailed = ("upstream_connections_failed", Counter);
-    /// Calls sent a second time, on another connection.
-    UpstreamRetries = ("upstream_retries", Counter);
+    /// Failures to connect to an endpoint, or to get a response head from it.
+    UpstreamFailures = ("upstream_failures", Counter);
     /// Endpoints left out because they kept failing.
     EndpointsEjected = ("endpoints_ejected", Counter);
     /// Access log lines that found no room.
@@ -161,8 +153,6 @@ numbers! {
     AccessLogWriteErrors = ("access_log_write_errors", Counter);
     /// The longest that the event loop was late for its timer since it was last asked, in microseconds.
     LoopLagUs = ("loop_lag_us", Gauge);
-    /// Which configuration is in force: 1 at start, one more with every reload.
-    Generation = ("generation", Gauge);
 }
 
 /// Records the calls of one worker. Cheap to share; made once per worker.
