@@ -146,6 +146,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     response_body_timeout_s: Annotated[float, duration("10ms", "24h")] = msgspec.field(
         default=60.0, name="response_body_timeout"
     )
+    #: A tunnel (WebSocket) in which nothing moves. Envoy `stream_idle_timeout`: 300 s.
+    tunnel_idle_timeout_s: Annotated[float, duration("10ms", "168h")] = msgspec.field(
+        default=300.0, name="tunnel_idle_timeout"
+    )
     #: How long running calls may take after SIGTERM.
     drain_timeout_s: Annotated[float, duration("0s", "24h")] = msgspec.field(default=30.0, name="drain_timeout")
 

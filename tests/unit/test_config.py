@@ -523,6 +523,14 @@ def test_the_core_is_told_exactly_the_fields_that_it_knows():
         assert set(fields) == set(re.findall(r"^    pub (\w+):", declared[1], re.MULTILINE)), struct
 
 
+def test_limits_have_the_defaults_that_the_core_documents():
+    source = (Path(__file__).parents[2] / "native" / "core" / "src" / "limits.rs").read_text()
+    defaults = re.search(r"fn default\(\) -> Self {\s+Self {(.*?)}", source, re.DOTALL)
+    assert defaults
+    stated = {name: eval(value, {}) for name, value in re.findall(r"(\w+): ([0-9*<.\s]+),", defaults[1])}
+    assert json.loads(read(PLAIN).settings_json())["limits"] == stated
+
+
 def test_keys_routes_and_upstreams_can_be_reloaded():
     reloaded = changed("keys.json", "other.json").replace("/v1/*", "/v2/*").replace("127.0.0.1:9000", "b:1")
     assert config.restart_needed(read(PLAIN), read(reloaded)) == []
