@@ -61,15 +61,20 @@ pub fn readings(path: &str) -> Result<Readings<'_>, Rejection> {
     all_readings(path).map_err(|rule| Rejection::new(Reason::Malformed, rule))
 }
 
-/// Whether every reading is the path itself: it holds no `%`, `;` or `\`, and no slash before a slash or a dot.
+/// Whether every reading is the path itself: there is nothing to decode and nothing to resolve.
 fn is_plain(path: &[u8]) -> bool {
-    if path.first() != Some(&b'/') {
-        return path == b"*";
+    match path.first() {
+        Some(b'/') => !path.contains(&b'%') && is_resolved(path),
+        _ => path == b"*",
     }
+}
+
+/// Whether no reading but decoding changes the path: it holds no `;` or `\`, and no slash before a slash or a dot.
+fn is_resolved(path: &[u8]) -> bool {
     let mut after_slash = false;
     for &b in path {
         match b {
-            b'%' | b';' | b'\\' => return false,
+            b';' | b'\\' => return false,
             b'/' | b'.' if after_slash => return false,
             _ => after_slash = b == b'/',
         }
@@ -84,27 +89,36 @@ fn all_readings(path: &str) -> Result<Readings<'_>, &'static str> {
     if !path.starts_with('/') {
         return Err(NO_PATH);
     }
-    let mut found = Readings(SmallVec::from_buf([Cow::Borrowed(path)]));
+    let mut found = Readings(SmallVec::new());
     let decoded = decode(path)?;
     for base in [path, &decoded] {
+        if is_resolved(base.as_bytes()) {
+            found.add(Cow::Borrowed(base));
+            continue;
+        }
         let slashed = base.replace('\\', "/");
         let bare = without_parameters(base);
         // Whoever knows both may take either first, and whoever knows one of them need not know the other.
         let both = [without_parameters(&slashed), bare.replace('\\', "/")];
         for variant in [base, &slashed, &bare, &both[0], &both[1]] {
-            found.add(variant.to_owned());
-            found.add(resolve_dots(&merge_slashes(variant))?);
-            found.add(merge_slashes(&resolve_dots(variant)?));
+            if found.add(Cow::Borrowed(variant)) {
+                found.add(resolve_dots(&merge_slashes(variant))?.into());
+                found.add(merge_slashes(&resolve_dots(variant)?).into());
+            }
         }
     }
     Ok(found)
 }
 
 impl Readings<'_> {
-    fn add(&mut self, reading: String) {
-        if !self.0.iter().any(|known| *known == reading) {
-            self.0.push(Cow::Owned(reading));
+    /// Whether it was new. The readings of one that is known are known too: it was here as a variant before, or it came
+    /// out of resolving one, and resolving it again changes nothing.
+    fn add(&mut self, reading: Cow<'_, str>) -> bool {
+        let new = !self.0.iter().any(|known| *known == reading);
+        if new {
+            self.0.push(Cow::Owned(reading.into_owned()));
         }
+        new
     }
 }
 
