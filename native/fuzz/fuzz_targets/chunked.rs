@@ -1,0 +1,4 @@
+//! `chunked` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pyproxy_fuzz::http1::chunked(data));
