@@ -17,7 +17,8 @@
 //! and of two that race for one slot the compare-and-swap lets one through; the other reads that slot again. A claim
 //! swaps against the *empty of its own era*. So one that was stopped before its swap and wakes up in a cleared table
 //! meets a word that it does not expect and is refused, and no orphan of an old era outlives a clearing. After the swap
-//! the header is loaded again: a claim that a clearing may have overtaken is refused too.
+//! the header is loaded again: a claim that a clearing has overtaken is refused too, and whoever began that clearing can
+//! count on every successful claim having been seen (`super::clearing` raises the floor by that).
 //!
 //! A clearer that was stopped and wakes up when others have finished its work does no harm: it loads a slot, then sees
 //! that the header is still that of its clearing, then swaps. What it loaded was therefore from before the table
