@@ -1,7 +1,7 @@
 """The command `pyproxy check`: what `serve` would do with this file, without doing it.
 
-Everything that can be known before start is looked at: the file itself, the keys, how much memory would be taken.
-Nothing is bound, resolved, created or locked.
+Everything that can be known before start is looked at: the file itself, the keys, how much memory would be taken; the
+gates are compiled as a worker compiles them. Nothing is bound, resolved, created or locked.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pyproxy import config as config_file
 from pyproxy import keyring
 from pyproxy._native import ReplayFilter
 from pyproxy.config import Config, Listener, Route, Upstream
+from pyproxy.configuration import Configuration
 from pyproxy.quantities import shown_duration, shown_size
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """`pyproxy check`. Raises what `serve` would be stopped by: `ConfigError`, `KeyFileError`."""
-    config = config_file.load(arguments.config)
-    # Without a listener that asks for signatures the file is not read, by `serve` either.
-    keys = keyring.load_verifying(config.keys.file) if config.keys and config.asks_for_signatures else None
-    said = config.warnings() + (keys.warnings if keys else [])
-    report = describe(config, keys.entries if keys else [], said)
+    """`pyproxy check`. Raises what would stop `serve`: `configuration.Refused`."""
+    configuration = Configuration(Path(arguments.config))
+    config, said = configuration.config, configuration.warnings()
+    # Without a listener that asks for signatures the file of keys is not read, by `serve` either.
+    keys = keyring.entries(config.keys.file) if config.keys and config.asks_for_signatures else []
     if arguments.json:
-        print(json.dumps(report, indent=2))
+        print(json.dumps(describe(config, keys, said), indent=2))
     else:
-        print("\n".join(text(config, keys.entries if keys else [], said)))
+        print("\n".join(text(config, keys, said)))
     return 0
 
 

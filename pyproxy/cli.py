@@ -17,7 +17,7 @@ from typing import Any, Final
 from pyproxy import call, check, cli_call, cli_keys
 from pyproxy.call import CallError
 from pyproxy.cli_shape import Run, command, shaped
-from pyproxy.config import ConfigError
+from pyproxy.configuration import Refused
 from pyproxy.keyring import KeyFileError
 from pyproxy.signing import SigningError
 
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = run(arguments)
         sys.stdout.flush()
         return status
-    except (ConfigError, KeyFileError, SigningError, CallError) as error:
+    except (Refused, KeyFileError, SigningError, CallError) as error:
         for line in str(error).splitlines():
             print(f"pyproxy {arguments.name}: {line}", file=sys.stderr)
         return FAILED

@@ -10,10 +10,14 @@ from typing import Any, cast
 
 import msgspec
 
-from pyproxy.config_sections import Document, Limits
+from pyproxy.addresses import TcpAddress, UnixAddress
+from pyproxy.config_sections import Authenticate, Document, Limits
 
 #: Sections that a reload takes over. Whatever is not named here needs a restart: what is added later is safe.
 _RELOADABLE = frozenset({"keys", "routes", "upstreams"})
+
+#: Structs that stand for one value of the file, and so change as a whole.
+_VALUES = (TcpAddress, UnixAddress, Authenticate)
 
 
 def encode(config: Document) -> bytes:
@@ -75,7 +79,7 @@ def restart_needed(old: Document, new: Document) -> list[str]:
 def _differences(old: object, new: object, path: str) -> list[str]:
     if old == new:
         return []
-    if isinstance(old, msgspec.Struct) and type(old) is type(new) and not path.endswith(("bind", "authenticate")):
+    if isinstance(old, msgspec.Struct) and type(old) is type(new) and not isinstance(old, _VALUES):
         return [
             difference
             for field in msgspec.structs.fields(type(old))
