@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyproxy import config as configs
-from pyproxy import replayfile
+from pyproxy import keyring, replayfile
 from pyproxy._native import Gate, ReplayFilter
 from pyproxy.addresses import TcpAddress, UnixAddress
 from pyproxy.config import Config, ConfigError
@@ -106,8 +106,6 @@ class Configuration:
         keys: bytes | None = None
         warnings: list[str] = []
         if config.asks_for_signatures and config.keys is not None:
-            from pyproxy import keyring
-
             try:
                 verifying = keyring.load_verifying(config.keys.file)
             except keyring.KeyFileError as error:

@@ -11,39 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from configs import NODE, OPEN_LISTENER, ROUTES
 from proxy_process import Proxy, free_port
 from upstream_server import UpstreamServer
-
-OPEN_LISTENER = """
-[[listener]]
-name = "ingress"
-bind = "127.0.0.1:{port}"
-authenticate = []
-freshness = "none"
-authorize = "allow_all"
-"""
-
-NODE = """
-[node]
-name = "test-1"
-state_dir = "state"
-workers = {workers}
-
-[admin]
-bind = "127.0.0.1:{admin_port}"
-"""
-
-ROUTES = """
-[[upstream]]
-name = "orders"
-endpoints = [{endpoints}]
-
-[[route]]
-name = "all"
-host = "*"
-path = "/*"
-upstream = "orders"
-"""
 
 
 @pytest.fixture

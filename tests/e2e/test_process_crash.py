@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from proxy_process import Proxy, eventually
 from upstream_server import UpstreamServer
@@ -110,8 +111,7 @@ def test_workers_leave_when_the_supervisor_is_killed(start_proxy: Start, upstrea
         except ProcessLookupError:
             return True
         # Whoever inherits orphans may be slow to collect them.
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
     eventually(lambda: all(gone(worker) for worker in workers), what="workers are gone")
 

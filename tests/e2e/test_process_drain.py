@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import OPEN_LISTENER
+from configs import OPEN_LISTENER
 from proxy_process import Proxy, eventually
 from test_process_crash import answer, ask_without_waiting
 from upstream_server import UpstreamServer

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from conftest import NODE, OPEN_LISTENER, ROUTES
+from configs import NODE, OPEN_LISTENER, ROUTES
 from proxy_process import Load, Proxy, eventually
+from test_process_drain import in_background
 from upstream_server import UpstreamServer
 
 from pyproxy._native import sign_request
@@ -32,6 +33,9 @@ file = "keys.json"
 
 [replay]
 capacity = 10_000
+
+[signature]
+clock_skew = "0s"  # what was signed before the filter was made, and this, is refused
 """
 
 
@@ -87,8 +91,6 @@ def test_another_upstream_takes_over_without_a_call_lost(start_proxy: Start) -> 
 def test_a_call_under_way_is_finished_by_the_upstream_that_has_it(start_proxy: Start) -> None:
     with UpstreamServer("first") as first, UpstreamServer("second") as second:
         proxy = start_proxy(first)
-        from test_process_drain import in_background
-
         call, results = in_background(lambda: proxy.get("/?wait=1"))
         eventually(lambda: first.seen)
         rewrite(proxy, second, listener=OPEN_LISTENER, workers=1)
