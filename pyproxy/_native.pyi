@@ -1,6 +1,7 @@
 """The compiled core, as Python sees it."""
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Literal, TypedDict, final
 
 Action = tuple[int, bytes | None, bytes | None]
@@ -230,3 +231,6 @@ class AccessLog:
 
     def waiting_bytes(self) -> int:
         """Bytes that wait."""
+
+compiled: dict[str, ModuleType]
+"""The protocol modules in compiled form, by name; empty if they were not built in."""
