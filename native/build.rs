@@ -1,12 +1,12 @@
-//! With the feature `compiled`: has Cython translate the driver's protocol classes, and links them into the extension.
+//! With the feature `compiled`: has Cython translate the driver's modules on the path of every call, and links them into the extension.
 //!
 //! The Python files stay what they are; `*.pxd` beside them give the types. Without the feature they run uncompiled.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The driver's modules that every read passes through.
-const MODULES: [&str; 2] = ["downstream", "upstream"];
+/// The driver's modules that every call passes through; `compiled.rs` initialises them.
+const MODULES: [&str; 4] = ["downstream", "upstream", "pool", "endpoints"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
