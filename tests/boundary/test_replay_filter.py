@@ -130,7 +130,7 @@ def test_a_worker_opens_what_its_supervisor_vouches_for_or_nothing(tmp_path: Pat
     with pytest.raises(OSError, match="not the file that was in use last"):
         ReplayFilter.open(str(path), fingerprint=bytes(16), **arguments)
     with pytest.raises(OSError, match="made for another max_age: 30, expected 60"):
-        ReplayFilter.open(str(path), fingerprint=made.fingerprint, **(arguments | {"max_age_s": 60}))
+        ReplayFilter.open(str(path), fingerprint=made.fingerprint, **{**arguments, "max_age_s": 60})
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,18 @@ fn a_clock_set_for_good_is_believed_after_a_window_and_nothing_accepted_before_p
 }
 
 #[test]
+fn the_fence_of_the_files_creation_stays_when_the_clock_is_set_back() {
+    let filter = Shared::fresh(1000, at(0)).process(1);
+    let back = -(2 * W as i64);
+    ticks(&filter, 0..2 * W + SKEW, back);
+    assert!(filter.status(jumped(2 * W, back)).clock_safe);
+    let now = jumped(2 * W, back);
+    assert_eq!(filter.refusal(now, now.unix_s() + SKEW, "k", "n"), Some(Reason::ReplayFenced));
+    ticks(&filter, 2 * W + SKEW..2 * W + SKEW + 2, back);
+    assert_eq!(filter.refusal(jumped(2 * W + SKEW + 1, back), T0 + SKEW + 1, "k", "n"), None);
+}
+
+#[test]
 fn a_clock_that_wanders_before_it_settles_is_not_believed() {
     let (_, filter, t) = running();
     for second in t..t + 4 * W {
@@ -94,6 +106,21 @@ fn calls_accepted_a_year_ahead_are_refused_when_that_time_comes() {
     assert_eq!(filter.refusal(a_year_later, ahead.unix_s(), "k", "n"), Some(Reason::Replayed));
 }
 
+/// The one way to have a table cleared for a generation that it served before: only the floor stands against it.
+#[test]
+fn a_year_ahead_and_then_back_before_a_call_does_not_make_it_new_again() {
+    let (_, filter, t) = running();
+    let created = T0 + t + SKEW;
+    assert_eq!(filter.refusal(at(t), created, "k", "n"), None);
+    ticks(&filter, t..t + 4 * W, YEAR);
+    let start = t + 4 * W;
+    let back = t as i64 - 3 - (start + W) as i64;
+    for second in start..start + 2 * W {
+        filter.clear_all(jumped(second, back));
+        assert_ne!(filter.refusal(jumped(second, back), created, "k", "n"), None, "{} s later", second - start);
+    }
+}
+
 #[test]
 fn a_call_that_was_judged_a_year_ahead_is_refused_once_its_table_is_lowered() {
     let (shared, filter, t) = running();
@@ -103,6 +130,23 @@ fn a_call_that_was_judged_a_year_ahead_is_refused_once_its_table_is_lowered() {
     let stopped = filter.begin(ahead, &call).unwrap();
     ticks(&shared.process(3), t + 2 * W + 2..t + 5 * W, 0);
     assert_eq!(filter.finish(&stopped).unwrap_err().reason, Reason::ReplayNotReady);
+}
+
+#[test]
+fn a_claim_that_slipped_in_while_a_table_was_lowered_is_covered_by_the_floor_whoever_finishes() {
+    let (shared, filter, t) = running();
+    ticks(&filter, t..t + 2 * W, YEAR);
+    let ahead = jumped(t + 2 * W, YEAR);
+    assert_eq!(filter.refusal(ahead, ahead.unix_s(), "k", "n"), None);
+    // A process that had seen no claim there begins to lower the table, and is killed at once.
+    let now = at(t + 2 * W + 2);
+    let wanted = filter.window.newest(now.unix_s());
+    let lowered = filter.layout.table(filter.words(), clearing::index(filter.window.generation_of(ahead.unix_s())));
+    let wanted = (wanted - 2..=wanted + 1).find(|g| g % 4 == lowered.header().generation() % 4).unwrap();
+    lowered.begin_clearing(lowered.header(), wanted, table::State::Lowering).unwrap();
+    ticks(&shared.process(3), t + 2 * W + 2..t + 5 * W, 0);
+    assert_eq!(lowered.header().state(), table::State::Open);
+    assert_eq!(filter.status(at(t + 5 * W)).floor, ahead.unix_s());
 }
 
 #[test]

@@ -27,10 +27,20 @@ enum Step {
     SetClock {
         jump: i64,
     },
+    /// The wall clock is set for so long that it is believed, with the timer ticking.
+    Settle {
+        process: usize,
+        jump: i64,
+    },
     /// A process ends and another begins, over the same words.
     Restart {
         process: usize,
     },
+}
+
+fn jumps() -> impl Strategy<Value = i64> {
+    let w = W as i64;
+    prop_oneof![Just(0), -3 * w..3 * w, Just(31_536_000), Just(-31_536_000)]
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -40,13 +50,14 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => Just(Step::Release),
         6 => (0..3_usize, 1..200_usize).prop_map(|(process, slots)| Step::Clear { process, slots }),
         3 => (0..2 * W).prop_map(|seconds| Step::Advance { seconds }),
-        1 => prop_oneof![Just(0), -3 * w..3 * w, Just(31_536_000), Just(-31_536_000)].prop_map(|jump| Step::SetClock { jump }),
+        2 => (0..3_usize, jumps()).prop_map(|(process, jump)| Step::Settle { process, jump }),
+        1 => jumps().prop_map(|jump| Step::SetClock { jump }),
         1 => (0..3_usize).prop_map(|process| Step::Restart { process }),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn no_walk_through_time_makes_it_accept_a_replay(steps in prop::collection::vec(steps(), 1..120)) {
@@ -78,6 +89,13 @@ proptest! {
                 }
                 Step::Advance { seconds } => t += seconds,
                 Step::SetClock { jump: to } => jump = to,
+                Step::Settle { process, jump: to } => {
+                    jump = to;
+                    for _ in 0..W + 3 {
+                        t += 1;
+                        processes[process].clear_all(jumped(t, jump));
+                    }
+                }
                 Step::Restart { process } => processes[process] = shared.process(process as u32 + 1),
             }
         }
