@@ -447,6 +447,8 @@ fn a_head_over_its_limits_is_refused_as_soon_as_that_is_known() {
         HeadScanner::request().find_end(format!("GET / HTTP/1.1\r\nx: {}", "y".repeat(n - 19)).as_bytes(), &limits)
     };
     assert_eq!(begun(200), Ok(None));
+    let complete = HeadScanner::request().find_end(sized(201).as_bytes(), &limits);
+    assert_eq!(complete.unwrap_err().reason, Reason::HeadTooLarge);
     assert_eq!(begun(201).unwrap_err().reason, Reason::HeadTooLarge);
     assert_eq!(HeadScanner::request().find_end(&[b'x'; 201], &limits).unwrap_err().reason, Reason::TargetTooLong);
 }
@@ -512,6 +514,7 @@ fn an_odd_chunk_is_refused() {
         ("5\r\nhello\n0", rule::CHUNK_END),
         ("5\r\nhello\r0", rule::CHUNK_END),
         ("5\r\nhelloo\r\n0", rule::CHUNK_END),
+        ("5\r\nhellox\n0\r\n\r\n", rule::CHUNK_END),
         ("5\r\nhell\r\n0\r\n\r\n", rule::CHUNK_END),
         ("0\r\n\n", rule::TRAILER),
         ("0\r\n\r\r", rule::TRAILER),
@@ -611,6 +614,7 @@ fn a_response_is_held_to_the_same_rules() {
         scanner.find_end(b"HTTP/1.1 200 OK\n", &Limits::default()).unwrap_err().reason,
         Reason::UpstreamMalformed
     );
+    assert_eq!(&*HeadScanner::response().find_end(b"\r\n", &Limits::default()).unwrap_err().detail, rule::EMPTY_LINES);
     let mut decoder = BodyDecoder::response(BodyLength::Chunked);
     assert_eq!(decoder.decode(b"5;").unwrap_err().reason, Reason::UpstreamMalformed);
 }
