@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.load import call, envoy, generator, haproxy, nginx, nginx_lua, pyproxy, upstream
 from bench.load.generator import Generator, Load, VoidRun, played
-from bench.load.place import Place, Running, SetupError
+from bench.load.place import Place, Running, SetupError, runs_ahead
 from bench.ratio import Ratio, ratio_of_pairs
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Measured:
     case: Case
     rounds: dict[str, list[dict[str, Any]]]
     versions: dict[str, str]
+    ahead: bool = False
     calls_per_s: float | None = None
 
     def median(self, setup: str, measure: str) -> float:
@@ -119,7 +120,9 @@ def measure(case: Case, rounds: int, gen: Generator, running: dict[str, Running]
         if report:
             costs = (f"{name} {results[name][-1]['cpu_us_per_call']:.1f}" for name in setups)
             print(f"{case.name}, round {number + 1} of {rounds}, CPU us per call: {', '.join(costs)}", file=sys.stderr)
-    return Measured(case, results, {name: running[name].version for name in setups}, load.calls_per_s)
+    versions = {name: running[name].version for name in setups}
+    ahead = all(runs_ahead(running[name]) for name in setups)
+    return Measured(case, results, versions, ahead, load.calls_per_s)
 
 
 def _play(gen: Generator, setup: Running, load: Load) -> dict[str, Any]:
@@ -160,6 +163,7 @@ def record(measured: Measured) -> dict[str, Any]:
         "connections": measured.case.load.connections,
         "duration_s": measured.case.load.duration_s,
         "open_loop_calls_per_s": measured.calls_per_s,
+        "scheduling": "fifo" if measured.ahead else "shared",
         "versions": measured.versions,
         "medians": {
             name: {what: round(measured.median(name, what), 3) for what in MEASURES} for name in measured.rounds

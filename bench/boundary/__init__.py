@@ -1,0 +1,1 @@
+"""What crossing from Python to the core and back costs (pytest-benchmark)."""
