@@ -82,7 +82,8 @@ fn write_value<M: Message + ?Sized>(
         Name::TargetUri => {
             write_lower(out, message.scheme().as_bytes());
             out.extend_from_slice(b"://");
-            write_authority(out, message);
+            // Section 2.2.2 assembles the target URI and says nothing of normalizing it, as 2.2.3 does: as sent.
+            out.extend_from_slice(message.authority().as_bytes());
             // The target URI of `OPTIONS *` has neither path nor query (RFC 9110 section 7.1).
             if message.path() != "*" {
                 out.extend_from_slice(path(message).as_bytes());
@@ -214,7 +215,7 @@ mod tests {
     fn derived_components_are_those_of_section_2_2() {
         let request = Request::new("POST", "https://www.Example.com:443/path?param=value");
         assert_eq!(value(&request, r#""@method""#), "POST");
-        assert_eq!(value(&request, r#""@target-uri""#), "https://www.example.com/path?param=value");
+        assert_eq!(value(&request, r#""@target-uri""#), "https://www.Example.com:443/path?param=value");
         assert_eq!(value(&request, r#""@authority""#), "www.example.com");
         assert_eq!(value(&request, r#""@scheme""#), "https");
         assert_eq!(value(&request, r#""@request-target""#), "/path?param=value");
