@@ -17,7 +17,7 @@
 //! | `freshness` | `claimed`, `waived` or null |
 //! | `status` | sent to the caller; 0 when the connection ended before |
 //! | `reason`, `detail` | why it was refused, or why there was no answer; else null |
-//! | `ended` | how it ended, if not well after its head was answered; else null |
+//! | `ended` | `complete`, `refused`, `downstream-closed`, ...: how it ended |
 //! | `request_body_bytes`, `response_body_bytes` | body bytes from and to the caller |
 //! | `gates_ns`, `forward_ns`, `upstream_ns`, `total_ns` | phases as in `metrics.rs`; null when it did not come to that |
 
@@ -61,7 +61,7 @@ struct Line<'a> {
     status: u16,
     reason: Option<&'a str>,
     detail: Option<&'a str>,
-    ended: Option<&'a str>,
+    ended: &'a str,
     request_body_bytes: u64,
     response_body_bytes: u64,
     gates_ns: Option<u64>,
@@ -94,7 +94,7 @@ impl Lines {
             status: call.status,
             reason: call.rejection.as_ref().map(|rejection| rejection.reason.label()),
             detail: call.rejection.as_ref().map(|rejection| without_query(&rejection.detail)),
-            ended: (!call.ended.is_empty()).then_some(call.ended),
+            ended: call.ended,
             request_body_bytes: call.request_body_bytes,
             response_body_bytes: call.response_body_bytes,
             gates_ns: span(call.head_ns, call.gated_ns),
@@ -192,7 +192,7 @@ mod tests {
             freshness: Some("claimed"),
             status: 200,
             rejection: None,
-            ended: "",
+            ended: "complete",
             request_body_bytes: 0,
             response_body_bytes: 120,
             unix_ns: 1_700_000_000_123_456_789,
@@ -223,7 +223,7 @@ mod tests {
             "time": "2023-11-14T22:13:20.123456Z", "listener": "in", "route": "orders", "request_id": "0af7",
             "peer": "127.0.0.1:5000", "method": "GET", "authority": "orders.internal", "path": "/v1/a",
             "principal": "spiffe://example.org/billing", "key_id": "k1", "freshness": "claimed", "status": 200,
-            "reason": null, "detail": null, "ended": null, "request_body_bytes": 0, "response_body_bytes": 120,
+            "reason": null, "detail": null, "ended": "complete", "request_body_bytes": 0, "response_body_bytes": 120,
             "gates_ns": 2_000, "forward_ns": 6_000, "upstream_ns": 1_000_000, "total_ns": 1_019_000,
         });
         assert_eq!(only_line(&lines), expected);

@@ -62,6 +62,9 @@ const NAME_BYTES: [usize; 3] = [56, 120, 40];
 const _: () = assert!(NAME_BYTES[0] + NAME_BYTES[1] + NAME_BYTES[2] <= (CALL_WORDS - CALL_TEXT) * 8);
 const _: () = assert!(NAME_BYTES[0] + NAME_BYTES[1] <= (ROUTE_HISTOGRAMS - ROUTE_TEXT) * 8);
 
+/// How a call ends that has no reason to tell.
+const WELL: &str = "complete";
+
 /// Label of what did not fit.
 const OTHER: &str = "_other";
 
@@ -262,7 +265,11 @@ impl Recorder {
 
     /// Where this call's two label sets are.
     fn find(&self, words: &[AtomicU64], call: &CallRecord) -> (usize, usize) {
-        let reason = call.rejection.as_ref().map_or(call.ended, |rejection| rejection.reason.label());
+        let reason = match &call.rejection {
+            Some(rejection) => rejection.reason.label(),
+            None if call.ended == WELL => "",
+            None => call.ended,
+        };
         let route = call.route_name.as_ref();
         let route_address = route.map_or(0, |name| name.as_ptr() as usize);
         let place =
@@ -523,7 +530,7 @@ mod tests {
             freshness: None,
             status,
             rejection: None,
-            ended: "",
+            ended: WELL,
             request_body_bytes: 3,
             response_body_bytes: 5,
             unix_ns: 0,

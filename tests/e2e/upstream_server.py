@@ -89,7 +89,7 @@ class UpstreamServer:
         self.connections += 1
         try:
             await self._serve(reader, writer)
-        except (h11.RemoteProtocolError, ConnectionError):
+        except (h11.RemoteProtocolError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
