@@ -5,6 +5,7 @@
 //! `[[bin]]` in `Cargo.toml`, and a few small inputs in `corpus/<name>/`.
 
 pub mod http1;
+pub mod httpsig;
 
 /// A fuzz target.
 #[derive(Clone, Copy)]
@@ -21,4 +22,5 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "request_head", run: http1::request_head, words: http1::HEAD_WORDS },
     Target { name: "chunked", run: http1::chunked, words: http1::CHUNK_WORDS },
+    Target { name: "signature_input", run: httpsig::signature_input, words: httpsig::SIGNATURE_WORDS },
 ];
