@@ -17,3 +17,7 @@ COMPILED = bool(_native.compiled) and os.environ.get("PYPROXY_PURE_PYTHON", "0")
 
 if COMPILED:
     sys.modules.update({f"pyproxy.{name}": module for name, module in _native.compiled.items()})
+
+from pyproxy.embed import Admission, Gate, Rejection  # noqa: E402 (after the forms are chosen)
+
+__all__ = ["COMPILED", "Admission", "Gate", "Rejection"]

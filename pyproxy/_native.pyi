@@ -122,6 +122,9 @@ class ReplayFilter:
     def release(self, claim: ReplayClaim) -> bool: ...
     def status(self, *, now: tuple[int, int] | None = None) -> ReplayStatus: ...
 
+class Refused(Exception):
+    """A call was refused; `args` are reason, status, detail, seconds to retry after, fields and body of the answer."""
+
 @final
 class Gate:
     """The gates of one worker: settings, keys and routes in force together, and what its connections share."""
@@ -146,6 +149,20 @@ class Gate:
 
     def connect(self, listener: int, peer: str) -> Connection:
         """A connection that this listener accepted from `peer`: `address:port`, or `unix`."""
+
+    def admit(
+        self,
+        listener: int,
+        method: str,
+        target: str,
+        fields: Sequence[tuple[bytes, bytes]],
+        body: bytes | None,
+        now: tuple[int, int] | None = None,
+    ) -> tuple[str | None, str | None, str]:
+        """Judge one call that an embedder has read: (principal, key id, freshness). Raises Refused.
+
+        `now` is (nanoseconds since 1970, nanoseconds since boot), by default the clocks'.
+        """
 
     def drain(self) -> None:
         """From now on, every answer ends its connection."""

@@ -134,6 +134,25 @@ def prepare(state_dir: Path, configured: Path | None, *, capacity: int, max_age_
     )
 
 
+def join(state_dir: Path, *, capacity: int, max_age_s: int, clock_skew_s: int) -> ReplayFilter:
+    """The filter that another instance has prepared here; for a process that embeds a gate beside it.
+
+    Raises `OSError` if there is none yet, or it was made with other settings.
+    """
+    record = _read_record(state_dir)
+    if record is None:
+        raise FileNotFoundError(f"state directory `{state_dir}` is in use, but names no replay filter yet; try again")
+    file = FilterFile(
+        path=record.path,
+        capacity=capacity,
+        max_age_s=max_age_s,
+        clock_skew_s=clock_skew_s,
+        boot_id=boot_id(),
+        fingerprint=record.fingerprint,
+    )
+    return file.open()
+
+
 def choose_path(
     state_dir: Path, configured: Path | None, size: int, memory_file_system: Path = _MEMORY_FILE_SYSTEM
 ) -> Path:

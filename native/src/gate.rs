@@ -2,10 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use pyo3::exceptions::PyValueError;
+use pyo3::create_exception;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyproxy_core::action::{Flags, Output};
 use pyproxy_core::admission::Gates;
+use pyproxy_core::embed::{EmbeddedRequest, admit_embedded, answer};
 use pyproxy_core::httpsig::KeySet;
 use pyproxy_core::settings::Settings;
 use pyproxy_core::time::Now;
@@ -16,6 +19,13 @@ use crate::access_log::{AccessLog, Lines};
 use crate::connection::Connection;
 use crate::metrics::{Metrics, Recorder};
 use crate::replay_filter::ReplayFilter;
+
+create_exception!(
+    _native,
+    Refused,
+    PyException,
+    "A call was refused; `args` are reason, status, detail, seconds to retry after, fields and body of the answer."
+);
 
 /// Everything behind one lock, which one thread takes: uncontended, and safe should an embedder use several.
 pub(crate) struct Shared {
@@ -75,6 +85,40 @@ impl Gate {
         });
         let core = core.ok_or_else(|| PyValueError::new_err(format!("listener: no listener of index {listener}")))?;
         Ok(Connection::new(core, Arc::clone(shared)))
+    }
+
+    /// Judges one call that an embedder has read: (principal, key id, freshness), or `Refused`.
+    #[pyo3(signature = (listener, method, target, fields, body, now=None))]
+    fn admit(
+        &self,
+        listener: usize,
+        method: &str,
+        target: &str,
+        fields: Vec<(PyBackedBytes, PyBackedBytes)>,
+        body: Option<&[u8]>,
+        now: Option<(u64, u64)>,
+    ) -> PyResult<(Option<String>, Option<String>, &'static str)> {
+        let gates = Arc::clone(&lock(&self.shared).gates);
+        if listener >= gates.settings().listeners.len() {
+            return Err(PyValueError::new_err(format!("listener: no listener of index {listener}")));
+        }
+        let now = now.map_or_else(self::now, |(unix_ns, boot_ns)| Now { unix_ns, boot_ns });
+        let fields: Vec<(&[u8], &[u8])> = fields.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        let request = EmbeddedRequest { method, target, fields: &fields, body };
+        match admit_embedded(&request, &gates, listener, now) {
+            Ok(admission) => Ok((
+                admission.principal.as_deref().map(str::to_owned),
+                admission.key_id.as_deref().map(str::to_owned),
+                admission.freshness,
+            )),
+            Err(refused) => {
+                let rejection = refused.rejection;
+                let answer = answer(&rejection, &gates, body.is_some_and(|body| !body.is_empty()), now);
+                let reason = rejection.reason;
+                let (detail, after) = (rejection.detail.into_owned(), rejection.retry_after_s);
+                Err(Refused::new_err((reason.label(), reason.status(), detail, after, answer.fields, answer.body)))
+            }
+        }
     }
 
     /// From now on, every answer ends its connection.

@@ -22,7 +22,7 @@ mod _native {
     #[pymodule_export]
     use crate::connection::Connection;
     #[pymodule_export]
-    use crate::gate::Gate;
+    use crate::gate::{Gate, Refused};
     #[pymodule_export]
     use crate::metrics::{Metrics, MetricsReader};
     #[pymodule_export]

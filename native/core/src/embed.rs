@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::admission::{Arrival, Gates, Refused, Shown, authenticate, refresh};
-use crate::http1::{Hop, parse_request};
+use crate::http1::{Hop, Refusal, parse_request, write_refusal};
 use crate::httpsig::digest::Digester;
 use crate::rejection::{Reason, Rejection};
 use crate::time::Now;
@@ -75,6 +75,39 @@ pub fn admit_embedded(
         Shown::Waived => "waived",
     };
     Ok(Admission { principal: call.principal, key_id: call.key_id, freshness })
+}
+
+/// The answer that the proxy would give, for an embedder that writes responses itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Name and value of each field, framing and `Connection` left out: they are the embedder's.
+    pub fields: Vec<(String, String)>,
+    /// Problem details (RFC 9457).
+    pub body: Vec<u8>,
+}
+
+/// Makes the [`Answer`] to a refused call.
+#[must_use]
+pub fn answer(rejection: &Rejection, gates: &Gates, has_body: bool, now: Now) -> Answer {
+    let mut bytes = Vec::new();
+    let refusal = Refusal {
+        accept_signature: Some(gates.accept_signature(has_body)),
+        close: false,
+        head_request: false,
+        request_id: "",
+        now_unix_s: now.unix_s(),
+    };
+    write_refusal(&mut bytes, rejection, &refusal);
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
+    let head = String::from_utf8_lossy(&bytes[..end]);
+    let fields = head
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(name, value)| !value.is_empty() && !matches!(*name, "Content-Length" | "Connection"))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    Answer { fields, body: bytes.split_off(end) }
 }
 
 fn unauthenticated(rejection: Rejection) -> Refused {
