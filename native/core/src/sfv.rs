@@ -4,6 +4,8 @@
 //! structured type (RFC 9421's `sf` needs that), and what one dictionary member looks like alone (`key` needs that).
 //! Whether a member may occur twice, and which members mean what, is left to those who read the field.
 
+use std::fmt;
+
 use sfv::{BareItemFromInput, Dictionary, FieldType, Item, KeyRef, List, ListEntry, Parser};
 use smallvec::{Array, SmallVec};
 
@@ -93,6 +95,18 @@ pub fn dictionary_member(value: &[u8], key: &str) -> Result<Option<String>, sfv:
         }
     }))
 }
+
+/// Why a field is refused although it is well formed as a structured field: the error of visitors.
+#[derive(Clone, Copy, Debug)]
+pub struct Unacceptable(pub &'static str);
+
+impl fmt::Display for Unacceptable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Unacceptable {}
 
 /// Appends the strict serialisation of a parsed bare item (RFC 9651 section 4.1.3.1).
 ///

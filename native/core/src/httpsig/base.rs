@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::Message;
 use super::component::{Component, Flags, Name};
-use super::fields::{Text, join_lines};
+use super::lines::{Text, join_lines};
 use super::query::write_query_param;
 use crate::rejection::clipped;
 use crate::sfv::{StructuredType, dictionary_member, strict, structured_type};
@@ -171,7 +171,7 @@ fn write_byte_sequences<M: Message + ?Sized>(out: &mut Text, message: &M, name: 
             out.extend_from_slice(b", ");
         }
         found = true;
-        let value = super::fields::trim_ows(value);
+        let value = super::lines::trim_ows(value);
         let mut encoded = SmallVec::<[u8; 256]>::from_elem(0, BASE64.encode_len(value.len()));
         BASE64.encode_mut(value, &mut encoded);
         out.push(b':');
@@ -187,8 +187,8 @@ fn absent() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fields::Inputs;
     use super::super::fixture::Request;
+    use super::super::signature_input::Inputs;
     use super::*;
 
     /// The one line of the base for this identifier.

@@ -13,8 +13,9 @@ use sfv::visitor::{DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, I
 use sfv::{BareItemFromInput, KeyRef, Parser};
 
 use super::Message;
-use super::fields::{Text, join_lines};
+use super::lines::{Text, join_lines};
 use crate::rejection::{Reason, Rejection};
+use crate::sfv::Unacceptable;
 
 /// Most members of a Content-Digest; the registry has eight algorithms.
 const MAX_MEMBERS: usize = 16;
@@ -124,18 +125,6 @@ fn compare(algorithm: &str, context: Option<Context>, expected: Option<&[u8]>) -
         )
     })
 }
-
-/// Why a well-formed dictionary is no Content-Digest.
-#[derive(Clone, Copy, Debug)]
-struct Unacceptable(&'static str);
-
-impl fmt::Display for Unacceptable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Unacceptable {}
 
 struct Members {
     sha256: Option<[u8; 32]>,

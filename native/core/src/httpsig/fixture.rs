@@ -3,8 +3,10 @@
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 
 use super::base::write_base;
-use super::fields::{Inputs, Text};
-use super::{KeySet, Message, Rules, SignParams, SigningKey, sign};
+use super::lines::Text;
+use super::signature_input::Inputs;
+use super::{KeySet, Message, Rules, SignParams, SigningKey, Verified, sign, verify};
+use crate::rejection::{Reason, Rejection};
 use crate::settings::{SignatureSettings, Uncovered};
 use crate::time::{NANOS_PER_S, Now};
 
@@ -155,3 +157,39 @@ impl Request {
         values.remove(0)
     }
 }
+
+/// What the default configuration requires.
+pub(crate) const DEFAULT: &[&str] = &["@method", "@authority", "@path", "@query"];
+
+/// The call that attacks start from.
+pub(crate) fn request() -> Request {
+    Request::new("POST", "http://orders.internal/v1/items?id=1")
+        .field("Content-Type", "text/plain")
+        .field("X-Tenant", "7")
+}
+
+/// Verified by a gate that knows alice, bob and carol, at the moment of signing.
+pub(crate) fn try_verify(request: &Request) -> Result<Verified, Rejection> {
+    verify(request, &key_set(&["alice", "bob", "carol"]), &rules(DEFAULT), at(CREATED), false)
+}
+
+/// Why it is refused.
+pub(crate) fn reason(request: &Request) -> Reason {
+    let rejection = try_verify(request).expect_err("refused");
+    rejection.reason
+}
+
+/// It is refused for this reason, and the detail speaks of this.
+pub(crate) fn refused(request: &Request, reason: Reason, about: &str) {
+    let rejection = try_verify(request).expect_err(about);
+    assert_eq!(rejection.reason, reason, "{}", rejection.detail);
+    assert!(rejection.detail.contains(about), "`{}` does not speak of `{about}`", rejection.detail);
+}
+
+/// Parameters that are in order, for Signature-Input members written by hand.
+pub(crate) fn with_parameters(components: &str) -> String {
+    format!("({components});created={CREATED};nonce=\"{NONCE}\";keyid=\"alice\"")
+}
+
+/// [`DEFAULT`] as Signature-Input writes it.
+pub(crate) const COVERED: &str = r#""@method" "@authority" "@path" "@query""#;

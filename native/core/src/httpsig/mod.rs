@@ -11,23 +11,31 @@ mod algorithm;
 mod base;
 mod component;
 pub mod digest;
-mod fields;
 mod jwk;
 mod keys;
+mod lines;
 mod query;
 mod rules;
 mod sign;
+mod signature_field;
+mod signature_input;
 mod spiffe;
 mod verify;
 
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod key_mistakes;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod rfc9421_vectors;
+#[cfg(test)]
+mod several_signatures;
 #[cfg(test)]
 mod wycheproof;
 

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use sfv::{Dictionary, FieldType, ListEntry, Parser};
 
-use super::fields::Inputs;
 use super::fixture::{CREATED, NONCE, Request, at, key_set, rules};
+use super::signature_input::Inputs;
 use super::{SignParams, verify};
 
 const METHODS: &[&str] = &["GET", "POST", "DELETE", "M-SEARCH"];
@@ -144,7 +144,7 @@ fn meaning(request: &Request) -> Option<(Request, Vec<String>)> {
     bare.fields.retain(|(name, _)| !name.starts_with("Signature"));
     for (name, value) in &mut bare.fields {
         name.make_ascii_lowercase();
-        *value = super::fields::trim_ows(value).to_vec();
+        *value = super::lines::trim_ows(value).to_vec();
     }
     bare.authority.make_ascii_lowercase();
     Some((bare, signatures))

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::fields::Text;
+use super::lines::Text;
 
 /// Appends the value of the parameter with this encoded name.
 ///

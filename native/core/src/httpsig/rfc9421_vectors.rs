@@ -4,9 +4,10 @@ use data_encoding::BASE64;
 use serde::Deserialize;
 
 use super::base::write_base;
-use super::fields::{Inputs, Text};
 use super::fixture::Request;
+use super::lines::Text;
 use super::sign::SigningKey;
+use super::signature_input::Inputs;
 use super::{KeySet, Rules, verify};
 use crate::settings::{SignatureSettings, Uncovered};
 use crate::time::{NANOS_PER_S, Now};

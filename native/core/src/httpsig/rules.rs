@@ -5,7 +5,7 @@
 
 use super::Message;
 use super::component::{Component, Name};
-use super::fields::{Inputs, Parameter, Parameters};
+use super::signature_input::{Inputs, Parameter, Parameters};
 use crate::rejection::{Reason, Rejection, clipped};
 use crate::settings::SignatureSettings;
 use crate::time::Now;

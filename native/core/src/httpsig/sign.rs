@@ -18,9 +18,10 @@ use sfv::{DictSerializer, Integer, KeyRef, StringRef};
 use zeroize::Zeroizing;
 
 use super::base::write_base;
-use super::fields::{Inputs, Text};
 use super::jwk::{Jwk, KeyError, Purpose, SecretJson};
 use super::keys::{point, rsa_public, secret};
+use super::lines::Text;
+use super::signature_input::Inputs;
 use super::{Algorithm, Message};
 
 /// A key that requests are signed with, from a private JWK.

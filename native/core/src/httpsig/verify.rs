@@ -23,7 +23,9 @@ use smallvec::SmallVec;
 
 use super::base::write_base;
 use super::digest::Digests;
-use super::fields::{Input, Inputs, Parameter, Signatures, Text, join_lines};
+use super::lines::{Text, join_lines};
+use super::signature_field::Signatures;
+use super::signature_input::{Input, Inputs, Parameter};
 use super::{Algorithm, KeySet, Message, Rules, VerifyingKey};
 use crate::rejection::{Reason, Rejection, clipped};
 use crate::time::Now;

@@ -1,4 +1,4 @@
-//! The fields Signature-Input and Signature (RFC 9421 section 4), parsed and put into canonical form in one pass.
+//! The field Signature-Input (RFC 9421 section 4.1), parsed and put into canonical form in one pass.
 //!
 //! RFC 9421 section 3.2 wants the signature parameters *serialised*, not quoted: whatever spaces and zeros the sender
 //! used, the base holds the strict form of RFC 9651. So every parsed piece is written out again while the parser runs,
@@ -9,17 +9,15 @@
 //! refused, because a peer that reads the first one would see another signature.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
 use sfv::visitor::{DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ParameterVisitor};
 use sfv::{BareItemFromInput, KeyRef, Parser};
 use smallvec::SmallVec;
 
-use super::Message;
 use super::component::{Component, Fault, Flags, Name};
 use crate::rejection::{Reason, Rejection, clipped};
-use crate::sfv::{write_bare_item, write_parameter};
+use crate::sfv::{Unacceptable, write_bare_item, write_parameter};
 
 /// Most labels in a message.
 pub(crate) const MAX_LABELS: usize = 8;
@@ -27,30 +25,6 @@ pub(crate) const MAX_LABELS: usize = 8;
 pub(crate) const MAX_COMPONENTS: usize = 128;
 /// Most parameters of one signature; RFC 9421 registers six.
 pub(crate) const MAX_PARAMETERS: usize = 16;
-
-/// Text of a field or of a signature base: on the stack in the usual case.
-pub(crate) type Text = SmallVec<[u8; 1024]>;
-
-/// Puts all lines of a field together as RFC 9110 section 5.2 says; `false` if there is none.
-pub(crate) fn join_lines<M: Message + ?Sized>(message: &M, lower_name: &str, out: &mut Text) -> bool {
-    let mut found = false;
-    message.field(lower_name, &mut |value| {
-        if found {
-            out.extend_from_slice(b", ");
-        }
-        found = true;
-        out.extend_from_slice(trim_ows(value));
-    });
-    found
-}
-
-/// RFC 9421 section 2.1: "Strip leading and trailing whitespace"; whitespace of a field is space and tab.
-pub(crate) fn trim_ows(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
-    }
-    value
-}
 
 /// A parameter that has one right type.
 #[derive(Clone, Debug, Default)]
@@ -129,57 +103,6 @@ impl<'b> Inputs<'b> {
         }
     }
 }
-
-/// Signature, parsed: labels and signatures.
-#[derive(Debug, Default)]
-pub(crate) struct Signatures<'b>(SmallVec<[(&'b str, Vec<u8>); 2]>);
-
-impl<'b> Signatures<'b> {
-    pub(crate) fn parse(value: &'b [u8]) -> Result<Self, Rejection> {
-        let mut signatures = Self::default();
-        Parser::new(value).parse_dictionary_with_visitor(SignatureVisitor(&mut signatures)).map_err(|error| {
-            Rejection::with(
-                Reason::SignatureMalformed,
-                format!("Signature is not what RFC 9421 section 4.2 describes: {error}"),
-            )
-        })?;
-        Ok(signatures)
-    }
-
-    /// The signature of this label.
-    pub(crate) fn get(&self, label: &str) -> Option<&[u8]> {
-        self.0.iter().find(|(other, _)| *other == label).map(|(_, signature)| signature.as_slice())
-    }
-
-    /// Every label must be in both fields; one alone is half a signature (RFC 9421 section 4.2).
-    pub(crate) fn match_labels(&self, inputs: &Inputs<'_>) -> Result<(), Rejection> {
-        if let Some(lonely) = inputs.members.iter().find(|input| self.get(input.label).is_none()) {
-            return Err(half("Signature-Input", lonely.label, "Signature"));
-        }
-        let lonely = self.0.iter().find(|(label, _)| !inputs.members.iter().any(|input| input.label == *label));
-        match lonely {
-            Some((label, _)) => Err(half("Signature", label, "Signature-Input")),
-            None => Ok(()),
-        }
-    }
-}
-
-fn half(here: &str, label: &str, there: &str) -> Rejection {
-    let label = clipped(label.as_bytes(), 40);
-    Rejection::with(Reason::SignatureMalformed, format!("{here} has a label `{label}` that {there} does not have"))
-}
-
-/// Why a field is refused although it is well formed as a structured field.
-#[derive(Clone, Copy, Debug)]
-struct Unacceptable(&'static str);
-
-impl fmt::Display for Unacceptable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Unacceptable {}
 
 struct MemberVisitor<'a, 'b>(&'a mut Inputs<'b>);
 
@@ -408,57 +331,5 @@ fn into_str(text: Cow<'_, sfv::StringRef>) -> Cow<'_, str> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_str()),
         Cow::Owned(text) => Cow::Owned(text.as_str().to_owned()),
-    }
-}
-
-struct SignatureVisitor<'a, 'b>(&'a mut Signatures<'b>);
-
-impl<'b> DictionaryVisitor<'b> for SignatureVisitor<'_, 'b> {
-    type Out = ();
-    type Error = Unacceptable;
-
-    fn entry(&mut self, key: &'b KeyRef) -> Result<impl EntryVisitor<'b>, Unacceptable> {
-        let label = key.as_str();
-        if self.0.get(label).is_some() {
-            return Err(Unacceptable("a label occurs twice"));
-        }
-        if self.0.0.len() == MAX_LABELS {
-            return Err(Unacceptable("more than 8 labels"));
-        }
-        Ok(SignatureValueVisitor { signatures: &mut *self.0, label })
-    }
-
-    fn finish(self) -> Result<(), Unacceptable> {
-        Ok(())
-    }
-}
-
-struct SignatureValueVisitor<'a, 'b> {
-    signatures: &'a mut Signatures<'b>,
-    label: &'b str,
-}
-
-impl<'b> EntryVisitor<'b> for SignatureValueVisitor<'_, 'b> {
-    type Error = Unacceptable;
-
-    fn item(self) -> Result<impl ItemVisitor<'b>, Unacceptable> {
-        Ok(self)
-    }
-
-    fn inner_list(self) -> Result<impl InnerListVisitor<'b>, Unacceptable> {
-        Err::<Ignored, _>(Unacceptable("a signature is not a byte sequence"))
-    }
-}
-
-impl<'b> ItemVisitor<'b> for SignatureValueVisitor<'_, 'b> {
-    type Out = ();
-    type Error = Unacceptable;
-
-    fn bare_item(self, item: BareItemFromInput<'b>) -> Result<impl ParameterVisitor<'b, Out = ()>, Unacceptable> {
-        let BareItemFromInput::ByteSequence(signature) = item else {
-            return Err(Unacceptable("a signature is not a byte sequence"));
-        };
-        self.signatures.0.push((self.label, signature));
-        Ok(Ignored)
     }
 }
