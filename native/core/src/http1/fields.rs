@@ -64,10 +64,11 @@ pub enum FieldId {
     Tracestate,
     /// `X-Pyproxy-*`: only we set these.
     Pyproxy,
-    /// Asks some upstreams to see another method or path than was judged: `X-HTTP-Method-Override`,
-    /// `X-Original-URL` and their like.
+    /// Asks some upstreams to see another method, path or host than was judged: `X-HTTP-Method-Override`,
+    /// `X-Original-*`, `X-Rewrite-*` and their like.
     Override,
-    /// Any name with an underscore, which CGI and WSGI cannot tell from a hyphen.
+    /// Any name with an underscore, which CGI and WSGI cannot tell from a hyphen; and one that would be a name of this
+    /// list if its other signs were hyphens (`X.Pyproxy.Principal`), as some CGI servers write them.
     Underscored,
     /// Meant for every recipient, so never hop-by-hop: `Content-*`, `Cache-Control`, `Set-Cookie`, `Accept-Signature`.
     EndToEnd,
@@ -110,8 +111,9 @@ impl FieldId {
             (b'p', 5) if is("proxy") => Self::HopByHop,
             (b'p', 6..) if begins("proxy-") && !name.contains(&b'_') => Self::HopByHop,
             (b'f', 9) if is("forwarded") => Self::Forwarded,
-            (b'x', _) => Self::of_x(name),
             _ if name.contains(&b'_') => Self::Underscored,
+            _ if is_look_alike(name) => Self::Underscored,
+            (b'x', _) => Self::of_x(name),
             _ => Self::Other,
         }
     }
@@ -120,9 +122,6 @@ impl FieldId {
     fn of_x(name: &[u8]) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         let begins = |known: &str| name.get(..known.len()).is_some_and(|b| b.eq_ignore_ascii_case(known.as_bytes()));
-        if name.contains(&b'_') {
-            return Self::Underscored;
-        }
         if begins("x-forwarded") {
             return Self::Forwarded;
         }
@@ -134,10 +133,10 @@ impl FieldId {
             11 if is("x-client-ip") => Self::Forwarded,
             19 if is("x-cluster-client-ip") => Self::Forwarded,
             12 if is("x-request-id") => Self::RequestId,
-            13 if is("x-http-method") || is("x-rewrite-url") => Self::Override,
-            14 if is("x-original-url") => Self::Override,
+            13 if is("x-http-method") => Self::Override,
             17 if is("x-method-override") => Self::Override,
             22 if is("x-http-method-override") => Self::Override,
+            _ if begins("x-original-") || begins("x-rewrite-") => Self::Override,
             _ => Self::Other,
         }
     }
@@ -146,6 +145,15 @@ impl FieldId {
     const fn may_be_named_by_connection(self) -> bool {
         matches!(self, Self::HopByHop | Self::Upgrade | Self::Underscored | Self::Other)
     }
+}
+
+/// Whether a name with signs other than hyphens means something to a proxy once they are read as hyphens.
+fn is_look_alike(name: &[u8]) -> bool {
+    if name.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'-') {
+        return false;
+    }
+    let plain: SmallVec<[u8; 64]> = name.iter().map(|&b| if b.is_ascii_alphanumeric() { b } else { b'-' }).collect();
+    FieldId::of(&plain) != FieldId::Other
 }
 
 /// Which ids occur in a head.
