@@ -71,7 +71,8 @@ impl Connection {
             2 => UpstreamFailure::ConnectTimeout,
             3 => UpstreamFailure::Pushback,
             4 => UpstreamFailure::Closed,
-            other => return Err(PyValueError::new_err(format!("failure: expected 0 to 4, got {other}"))),
+            5 => UpstreamFailure::Reset,
+            other => return Err(PyValueError::new_err(format!("failure: expected 0 to 5, got {other}"))),
         };
         Ok(self.event(py, None, |core, turn| core.upstream_failed(turn, failure, written, reused)))
     }

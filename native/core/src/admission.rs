@@ -30,6 +30,7 @@ pub struct Gates {
     keys: KeySet,
     routes: RouteTable,
     route_names: Vec<Arc<str>>,
+    upstream_names: Vec<Arc<str>>,
     replay: Option<Arc<Filter>>,
 }
 
@@ -48,13 +49,17 @@ impl Gates {
             }
         }
         for listener in &settings.listeners {
+            if listener.authenticate == Authenticate::Any(Vec::new()) {
+                errors.push(format!("listener `{}`: any of nothing can never be presented", listener.name));
+            }
             if listener.asks_for_signature() && listener.freshness == Freshness::Claimed && replay.is_none() {
                 errors.push(format!("listener `{}`: signed calls need a replay filter", listener.name));
             }
         }
         let (Some(rules), Some(routes), true) = (rules, routes, errors.is_empty()) else { return Err(errors) };
         let route_names = settings.routes.iter().map(|route| route.name.as_str().into()).collect();
-        Ok(Self { settings, rules, keys, routes, route_names, replay })
+        let upstream_names = settings.upstreams.iter().map(|upstream| upstream.name.as_str().into()).collect();
+        Ok(Self { settings, rules, keys, routes, route_names, upstream_names, replay })
     }
 
     /// The settings that these gates were compiled from.
@@ -75,6 +80,17 @@ impl Gates {
         };
         let key_id = signature.key_id().as_bytes();
         filter.claim(now, &SignedCall { created: signature.created(), key_id, nonce: signature.nonce() })
+    }
+
+    /// The index, in these gates, of the upstream that an earlier decision chose. A reload may lie between the two: indices
+    /// move then, names do not.
+    #[must_use]
+    pub fn upstream_of(&self, destination: &Destination) -> Option<usize> {
+        let (index, name) = (destination.upstream, &destination.upstream_name);
+        if self.upstream_names.get(index) == Some(name) {
+            return Some(index);
+        }
+        self.upstream_names.iter().position(|other| other == name)
     }
 
     /// Gives back what a claim took: nothing of the call was written to an upstream, and an honest retry of the same bytes
@@ -159,6 +175,8 @@ pub struct Call {
     pub digests: Option<Digests>,
     /// Where it goes.
     pub destination: Destination,
+    /// The upstream is asked to turn the connection into a tunnel.
+    pub upgrade: bool,
 }
 
 /// A fresh call for whoever sends it on by other means ([`crate::embed`]).
@@ -192,6 +210,8 @@ pub struct Destination {
     pub route_name: Arc<str>,
     /// Index of the upstream in those settings.
     pub upstream: usize,
+    /// Name of that upstream, which outlives a reload ([`Gates::upstream_of`]).
+    pub upstream_name: Arc<str>,
     /// When the call may be sent a second time.
     pub retry: Retry,
 }
@@ -277,6 +297,7 @@ pub fn permit(fresh: Fresh<'_, '_>, gates: &Gates, arrival: &Arrival<'_>) -> Res
     let route = &gates.settings.routes[route_index];
     let principal = signature.as_ref().map(|verified| Arc::clone(verified.principal()));
     let covered = |lower_name: &str| signature.as_ref().is_some_and(|verified| verified.covers_field(lower_name));
+    let upgrade = asks_for_tunnel(head, signature.is_none() || covered("upgrade"));
     let mut upstream_head = Vec::new();
     write_request(
         &mut upstream_head,
@@ -288,7 +309,7 @@ pub fn permit(fresh: Fresh<'_, '_>, gates: &Gates, arrival: &Arrival<'_>) -> Res
             principal: principal.as_deref(),
             upstream_host: route.upstream_host.as_deref(),
             body: head.body(),
-            upgrade: head.upgrade().is_some() && !head.body().has_content(),
+            upgrade,
             covered: &covered,
             strip_uncovered: signature.is_some() && gates.settings.signature.uncovered == Uncovered::Strip,
         },
@@ -302,10 +323,22 @@ pub fn permit(fresh: Fresh<'_, '_>, gates: &Gates, arrival: &Arrival<'_>) -> Res
             route: route_index,
             route_name: Arc::clone(&gates.route_names[route_index]),
             upstream: route.upstream,
+            upstream_name: Arc::clone(&gates.upstream_names[route.upstream]),
             retry: route.retry,
         },
+        upgrade,
     };
     Ok(Permit { call, upstream_head })
+}
+
+/// Whether the call may become a tunnel, in which nothing is judged any more: a WebSocket (RFC 6455 section 4.1) whose
+/// caller has said so under its signature. Every other Upgrade is ignored, as RFC 9110 section 7.8 lets us: `h2c` would
+/// let requests past the gates, and one that a stranger added to a signed call would hand him the caller's name.
+fn asks_for_tunnel(head: &RequestHead<'_>, vouched_for: bool) -> bool {
+    vouched_for
+        && head.method() == "GET"
+        && !head.body().has_content()
+        && head.upgrade().is_some_and(|protocols| protocols.eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Gate 5: is it on record? The audit log is off, and start says so: every permit passes.

@@ -163,14 +163,17 @@ pub enum UpstreamFailure {
     ConnectTimeout,
     /// Too many calls wait for this upstream already.
     Pushback,
-    /// The connection was closed or reset.
+    /// The connection was closed: the other side sent FIN. Only this can be the end of a response.
     Closed,
+    /// The connection broke: a reset, or an error of ours.
+    Reset,
 }
 
 impl Exchange {
     /// Whether the call may go upstream once more: within the same admission, and never twice where that could do harm.
     pub(crate) fn may_resend(&self, failure: UpstreamFailure, written: bool, reused: bool) -> bool {
-        if failure != UpstreamFailure::Closed || self.resent || !self.resendable || !self.response.is_untouched() {
+        let gone = matches!(failure, UpstreamFailure::Closed | UpstreamFailure::Reset);
+        if !gone || self.resent || !self.resendable || !self.response.is_untouched() {
             return false;
         }
         if !written {

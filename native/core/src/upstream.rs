@@ -5,8 +5,8 @@
 
 use crate::action::{Flags, Output};
 use crate::http1::{
-    BodyDecoder, BodyLength, HeadScanner, Hop, LAST_CHUNK, ResponseForwarding, ResponseHead, Version, encode_chunk,
-    parse_response, write_response,
+    BodyDecoder, BodyLength, FieldId, HeadScanner, Hop, LAST_CHUNK, ResponseForwarding, ResponseHead, Version,
+    encode_chunk, parse_response, write_response,
 };
 use crate::limits::Limits;
 use crate::rejection::{Reason, Rejection};
@@ -237,9 +237,15 @@ impl Response {
 /// Writes the final head for the caller and says how the body will go on.
 fn answer(head: &ResponseHead<'_>, answering: &Answering<'_>, out: &mut Output) -> Result<Response, Rejection> {
     let asked = answering.asked;
-    if head.is_upgrade() {
+    if head.status() == 101 {
         if !asked.upgrade {
             return Err(Rejection::new(Reason::UpstreamMalformed, "101 without having been asked to upgrade"));
+        }
+        // RFC 9110 section 15.2.2: it names the protocol, which must be the one that was asked for.
+        let mut protocols = head.values(FieldId::Upgrade);
+        let websocket = protocols.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+        if !head.is_upgrade() || !websocket || protocols.next().is_some() {
+            return Err(Rejection::new(Reason::UpstreamMalformed, "101 to something other than what was asked for"));
         }
         write_head(&mut out.to_downstream, head, answering, BodyLength::None, false);
         return Ok(Response::Tunnel);

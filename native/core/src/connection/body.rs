@@ -7,15 +7,20 @@ use crate::action::Flags;
 use crate::admission::{Permit, Shown, sequence};
 use crate::exchange::{Exchange, RequestBody, Terms};
 use crate::record::CallRecord;
-use crate::rejection::Rejection;
+use crate::rejection::{Reason, Rejection};
 use crate::upstream::Response;
 use crate::worker::Turn;
 
 impl Connection {
     pub(super) fn receive_held(&mut self, turn: &mut Turn<'_>, data: &[u8]) {
         let used = self.hold(turn, data);
-        if !matches!(self.state, State::Head | State::Lingering { .. } | State::Closed) {
-            self.park(turn, &data[used..]);
+        match self.state {
+            State::Lingering { .. } | State::Closed => {}
+            State::Head if used < data.len() => {
+                self.buffer.extend_from_slice(&data[used..]);
+                turn.out.flags.insert(Flags::AGAIN);
+            }
+            _ => self.park(turn, &data[used..]),
         }
     }
 
@@ -66,6 +71,7 @@ impl Connection {
             }
         };
         let (call, head) = sequenced.forward();
+        let upstream = turn.gates.upstream_of(&call.destination);
         record.principal.clone_from(&call.principal);
         record.key_id.clone_from(&call.key_id);
         record.freshness = Some(match call.freshness {
@@ -74,6 +80,12 @@ impl Connection {
         });
         record.route = u32::try_from(call.destination.route).ok();
         record.route_name = Some(std::sync::Arc::clone(&call.destination.route_name));
+        let Some(upstream) = upstream else {
+            turn.gates.release_shown(&call.freshness);
+            let detail = "a reload removed the upstream while the body was held";
+            self.refuse(turn, Rejection::new(Reason::UpstreamUnreachable, detail), record, &answer);
+            return 0;
+        };
         record.forwarded_ns = turn.now.boot_ns;
 
         let out = &mut *turn.out;
@@ -89,7 +101,7 @@ impl Connection {
             }
         };
         out.flags.insert(Flags::CONNECT);
-        out.upstream = call.destination.upstream;
+        out.upstream = upstream;
         let limits = &turn.gates.settings().limits;
         let timeout = if body.done { limits.response_head_timeout_s } else { limits.body_timeout_s };
         self.state = State::Exchange(Box::new(Exchange {

@@ -140,8 +140,7 @@ impl Connection {
     ) -> usize {
         let limits = &turn.gates.settings().limits;
         let length = head.body();
-        let upgrade = head.upgrade().is_some() && !length.has_content();
-        let terms = Terms::new(head.method(), head.version(), head.keep_alive(), upgrade);
+        let terms = Terms::new(head.method(), head.version(), head.keep_alive(), permit.call().upgrade);
         let digester = permit.call().digests.as_ref().map(Digester::new);
         let hold = digester.is_some() && self.may_hold(turn, length);
         let mut body = RequestBody::new(length, limits.max_body_bytes, digester);

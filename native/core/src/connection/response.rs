@@ -97,7 +97,9 @@ impl Connection {
         turn.out.ended.push(record);
         let reusable = reuse.upstream && body.done;
         turn.out.flags.insert(if reusable { Flags::RELEASE } else { Flags::ABORT });
-        if !reuse.downstream || !body.done {
+        // After its FIN, what waits in the buffer is all that the caller will ever ask.
+        let asked_all = self.ended && self.buffer.is_empty();
+        if !reuse.downstream || !body.done || asked_all {
             self.close(turn, !body.done || !self.buffer.is_empty());
             return;
         }
@@ -129,8 +131,11 @@ impl Connection {
         let tunnel = Tunnel { record: exchange.record, downstream_ended: self.ended, upstream_ended: false };
         self.state = State::Tunnel(Box::new(tunnel));
         self.set_deadline(turn, turn.gates.settings().limits.tunnel_idle_timeout_s);
-        // Bytes that the caller sent ahead of the 101 belong to the tunnel.
+        // Bytes that the caller sent ahead of the 101 belong to the tunnel, and so does a FIN.
         turn.out.to_upstream.append(&mut self.buffer);
+        if self.ended {
+            turn.out.flags.insert(Flags::END_UPSTREAM);
+        }
         self.resume(turn);
     }
 
@@ -152,7 +157,7 @@ fn rejection_of(failure: UpstreamFailure) -> Rejection {
         UpstreamFailure::Pushback => {
             Rejection::new(Reason::Overloaded, "too many calls wait for this upstream").retry_after(1)
         }
-        UpstreamFailure::Closed => {
+        UpstreamFailure::Closed | UpstreamFailure::Reset => {
             Rejection::new(Reason::UpstreamClosed, "the connection closed before the response was complete")
         }
     }

@@ -1,14 +1,19 @@
 //! A worker, one connection, its upstream and a clock, in memory.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod caller;
+
+use std::sync::Arc;
+
 use pyproxy_core::action::{Flags, Output};
 use pyproxy_core::admission::Gates;
 use pyproxy_core::httpsig::KeySet;
 use pyproxy_core::limits::Limits;
 use pyproxy_core::record::CallRecord;
+use pyproxy_core::replay::Filter;
 use pyproxy_core::settings::{
-    Authenticate, Authorize, Freshness, ListenerSettings, Retry, RouteSettings, Settings, SignatureSettings,
-    UpstreamSettings,
+    Authenticate, Authorize, Credential, Freshness, ListenerSettings, Retry, RouteSettings, Settings,
+    SignatureSettings, UpstreamSettings,
 };
 use pyproxy_core::time::Now;
 use pyproxy_core::worker::{Turn, Worker};
@@ -47,6 +52,7 @@ pub(crate) struct World {
     pub(crate) gates: Gates,
     pub(crate) worker: Worker,
     pub(crate) connection: Connection,
+    filter: Option<Arc<Filter>>,
     out: Output,
 }
 
@@ -56,19 +62,32 @@ impl World {
         Self::new(settings(Authenticate::All(Vec::new()), Freshness::None), None)
     }
 
-    pub(crate) fn new(settings: Settings, keys: Option<(&str, std::sync::Arc<pyproxy_core::replay::Filter>)>) -> Self {
+    pub(crate) fn new(settings: Settings, keys: Option<(&str, Arc<Filter>)>) -> Self {
         let (jwks, filter) = match keys {
             Some((jwks, filter)) => (jwks, Some(filter)),
             None => (r#"{"keys":[]}"#, None),
         };
         let keys = KeySet::from_jwks(jwks.as_bytes()).expect("keys");
-        let gates = Gates::new(settings, keys, filter).expect("settings");
-        let now = Now { unix_ns: 1_700_000_000_000_000_000, boot_ns: 1_000_000_000_000 };
+        let gates = Gates::new(settings, keys, filter.clone()).expect("settings");
+        let now = caller::at(0);
         let mut worker = Worker::new([7; 16], true);
         let mut out = Output::default();
         let turn = Turn { now, gates: &gates, worker: &mut worker, out: &mut out };
         let connection = Connection::new(&turn, 0, "192.0.2.1:5000".into());
-        Self { now, gates, worker, connection, out }
+        Self { now, gates, worker, connection, filter, out }
+    }
+
+    /// A listener that wants signed calls by [`caller::JWKS`], with these bounds, and a filter that is past its fence.
+    pub(crate) fn signed(limits: Limits) -> Self {
+        let mut settings = settings(Authenticate::All(vec![Credential::Signature]), Freshness::Claimed);
+        settings.limits = limits;
+        Self::new(settings, Some((caller::JWKS, caller::filter())))
+    }
+
+    /// Other settings are put in force, between two events.
+    pub(crate) fn reload(&mut self, settings: Settings) {
+        let keys = KeySet::from_jwks(caller::JWKS.as_bytes()).expect("keys");
+        self.gates = Gates::new(settings, keys, self.filter.clone()).expect("settings");
     }
 
     /// Another connection of the same worker takes the place of this one.
@@ -78,8 +97,15 @@ impl World {
         self.connection = Connection::new(&turn, 0, "192.0.2.1:5001".into());
     }
 
+    /// As [`World::reconnect`], and hands out the connection that was there.
+    pub(crate) fn connection_swapped(&mut self) -> Connection {
+        let Self { now, gates, worker, out, .. } = self;
+        let turn = Turn { now: *now, gates, worker, out };
+        std::mem::replace(&mut self.connection, Connection::new(&turn, 0, "192.0.2.1:5001".into()))
+    }
+
     pub(crate) fn event(&mut self, event: impl FnOnce(&mut Connection, &mut Turn<'_>)) -> Outcome {
-        let Self { now, gates, worker, connection, out } = self;
+        let Self { now, gates, worker, connection, out, .. } = self;
         out.clear();
         event(connection, &mut Turn { now: *now, gates, worker, out });
         Outcome {
