@@ -114,7 +114,7 @@ impl Readings<'_> {
     /// Whether it was new. The readings of one that is known are known too: it was here as a variant before, or it came
     /// out of resolving one, and resolving it again changes nothing.
     fn add(&mut self, reading: Cow<'_, str>) -> bool {
-        let new = !self.0.iter().any(|known| *known == reading);
+        let new = !self.0.contains(&reading);
         if new {
             self.0.push(Cow::Owned(reading.into_owned()));
         }

@@ -162,3 +162,22 @@ fn a_key_is_found_by_its_id_among_many() {
     assert_eq!(set.get("k777").map(|key| &**key.principal()), Some("spiffe://test.example/k777"));
     assert!(set.get("k1000").is_none() && set.get("").is_none());
 }
+
+#[test]
+fn a_private_key_that_is_not_the_public_keys_cannot_sign() {
+    let sign =
+        |key: Value| SigningKey::from_jwk(key.to_string().as_bytes()).map(|_| ()).map_err(|errors| errors[0].member);
+    let octets = |octets: &[u8]| data_encoding::BASE64URL_NOPAD.encode(octets);
+    for kid in ["test-key-rsa", "test-key-rsa-pss", "test-key-ecc-p256", "test-key-ed25519", "test-shared-secret"] {
+        assert_eq!(sign(changed(kid, |_| ())), Ok(()), "{kid}");
+        if kid == "test-shared-secret" {
+            continue;
+        }
+        assert_eq!(sign(changed(kid, |key| key["d"] = octets(&[7; 32]).into())), Err("d"), "{kid}");
+        assert_eq!(sign(changed(kid, |key| key["d"] = Value::Null)), Err("d"), "{kid}");
+    }
+    assert_eq!(sign(changed("test-key-rsa", |key| key["qi"] = octets(&[7; 128]).into())), Err("d"));
+    assert_eq!(sign(changed("test-key-rsa", |key| key["oth"] = json!([]))), Err("oth"));
+    assert_eq!(sign(changed("test-key-ecc-p256", |key| key["key_ops"] = json!(["verify"]))), Err("key_ops"));
+    assert_eq!(sign(changed("test-key-ecc-p256", |key| key["key_ops"] = json!(["sign"]))), Ok(()));
+}
