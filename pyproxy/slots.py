@@ -9,7 +9,6 @@ callers wait in their queues instead of being refused. Other slots notice nothin
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -90,17 +89,17 @@ class Slot:
         self._channel: Channel[ToSupervisor] | None = None
         self._silent_intervals = 0
         self._reloaded: dict[int, asyncio.Future[str | None]] = {}
-        self._stop_asked = asyncio.Event()
+        self._stopping = False
 
     async def run(self) -> None:
         """Until the slot is drained: a worker, and another after it."""
         loop = asyncio.get_running_loop()
         backoff_s = self._timing.backoff_first_s
-        while not self._stop_asked.is_set():
+        while not self._stopping:
             started_s = loop.time()
             self.state = State.STARTING
             cause = await self._one_worker()
-            if self._stop_asked.is_set():
+            if self._stopping:
                 break
             if not self.ready_once and not self.first_end.done():
                 self.first_end.set_result(cause)
@@ -111,11 +110,7 @@ class Slot:
                 backoff_s = self._timing.backoff_first_s
             log.error("worker ended", worker=self.index, cause=cause, lived_s=round(lived_s, 3), next_in_s=backoff_s)
             self.state = State.WAITING
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(backoff_s):
-                    await self._stop_asked.wait()
-                # Callers wait in the queue of a slot that has no worker: one more, which drains, serves them.
-                await self._one_worker()
+            await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, self._timing.backoff_most_s)
         self.state = State.ENDED
         self.pid = None
@@ -150,7 +145,7 @@ class Slot:
 
     def drain(self) -> None:
         """No worker follows this one, which finishes what it has."""
-        self._stop_asked.set()
+        self._stopping = True
         if self._channel is not None:
             self.state = State.DRAINING
             self._channel.send(Drain())
@@ -170,7 +165,7 @@ class Slot:
         channel = await supervisor_end(ours)
         channel.send(self._start())
         self._channel = channel
-        if self._stop_asked.is_set():
+        if self._stopping:
             channel.send(Drain())
         self._silent_intervals = 0
         listening = asyncio.create_task(self._listen(channel))
@@ -219,7 +214,7 @@ class Slot:
                 case None:
                     return
                 case Ready():
-                    if not self._stop_asked.is_set():
+                    if not self._stopping:
                         self.state = State.READY
                     self.ready_once = True
                     self.ready.set()

@@ -140,7 +140,8 @@ def test_beyond_max_connections_a_connection_is_closed_and_counted(
     assert proxy.metric("pyproxy_connections") == 5
     for sock in held:
         sock.close()
-    eventually(lambda: proxy.get("/")[0] == 200)
+    eventually(lambda: proxy.metric("pyproxy_connections") == 0)
+    assert proxy.get("/")[0] == 200
 
 
 def test_access_log_lines_are_written_and_its_file_can_be_rotated(
