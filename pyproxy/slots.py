@@ -9,6 +9,7 @@ callers wait in their queues instead of being refused. Other slots notice nothin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -89,17 +90,17 @@ class Slot:
         self._channel: Channel[ToSupervisor] | None = None
         self._silent_intervals = 0
         self._reloaded: dict[int, asyncio.Future[str | None]] = {}
-        self._stopping = False
+        self._stop_asked = asyncio.Event()
 
     async def run(self) -> None:
         """Until the slot is drained: a worker, and another after it."""
         loop = asyncio.get_running_loop()
         backoff_s = self._timing.backoff_first_s
-        while not self._stopping:
+        while not self._stop_asked.is_set():
             started_s = loop.time()
             self.state = State.STARTING
             cause = await self._one_worker()
-            if self._stopping:
+            if self._stop_asked.is_set():
                 break
             if not self.ready_once and not self.first_end.done():
                 self.first_end.set_result(cause)
@@ -110,7 +111,11 @@ class Slot:
                 backoff_s = self._timing.backoff_first_s
             log.error("worker ended", worker=self.index, cause=cause, lived_s=round(lived_s, 3), next_in_s=backoff_s)
             self.state = State.WAITING
-            await asyncio.sleep(backoff_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(backoff_s):
+                    await self._stop_asked.wait()
+                # Callers wait in the queue of a slot that has no worker: one more, which drains, serves them.
+                await self._one_worker()
             backoff_s = min(2 * backoff_s, self._timing.backoff_most_s)
         self.state = State.ENDED
         self.pid = None
@@ -145,7 +150,7 @@ class Slot:
 
     def drain(self) -> None:
         """No worker follows this one, which finishes what it has."""
-        self._stopping = True
+        self._stop_asked.set()
         if self._channel is not None:
             self.state = State.DRAINING
             self._channel.send(Drain())
@@ -165,7 +170,7 @@ class Slot:
         channel = await supervisor_end(ours)
         channel.send(self._start())
         self._channel = channel
-        if self._stopping:
+        if self._stop_asked.is_set():
             channel.send(Drain())
         self._silent_intervals = 0
         listening = asyncio.create_task(self._listen(channel))
@@ -214,7 +219,7 @@ class Slot:
                 case None:
                     return
                 case Ready():
-                    if not self._stopping:
+                    if not self._stop_asked.is_set():
                         self.state = State.READY
                     self.ready_once = True
                     self.ready.set()

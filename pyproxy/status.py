@@ -44,6 +44,8 @@ def not_ready(node: Supervisor) -> list[str]:
     if replay is not None:
         if not replay.clock_safe:
             reasons.append("clock-unsafe: the wall clock jumped, signed calls are refused")
+        elif not replay.ready:
+            reasons.append("replay-not-ready: signed calls are refused")
         if replay.fill_ratio >= 1:
             reasons.append("replay-full: signed calls are refused")
     return reasons

@@ -15,7 +15,7 @@ import secrets
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
@@ -67,8 +67,9 @@ async def _work(descriptor: int) -> int:
         return 1  # the supervisor ended before it had said anything
     events.configure(worker=start.slot)
     name_process(f"pyproxy:w{start.slot}")
-    worker = Worker(start, channel)
+    asyncio.get_running_loop().set_exception_handler(_say_what_was_not_caught)
     try:
+        worker = Worker(start, channel)
         await worker.start()
     except Exception as error:
         # Settings and keys are in reach of the traceback, so only the message is said.
@@ -81,6 +82,11 @@ async def _work(descriptor: int) -> int:
     finally:
         worker.close()
     return 0
+
+
+def _say_what_was_not_caught(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A bug of ours: the loop has closed the connection that it happened on, and goes on."""
+    log.error("not caught", what=context.get("message"), exc_info=context.get("exception"))
 
 
 def _settle_collector() -> None:

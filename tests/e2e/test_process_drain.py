@@ -17,6 +17,8 @@ from proxy_process import Proxy, eventually
 from test_process_crash import answer, ask_without_waiting
 from upstream_server import UpstreamServer
 
+from pyproxy.slots import Timing
+
 Start = Callable[..., Proxy]
 
 
@@ -56,6 +58,18 @@ def test_queued_connections_are_served(start_proxy: Start, upstream: UpstreamSer
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
     assert [answer(sock)[:12] for sock in queued] == [b"HTTP/1.1 200"] * 50
+    assert proxy.wait_end() == 0
+
+
+def test_callers_queued_where_no_worker_is_are_served_all_the_same(
+    start_proxy: Start, upstream: UpstreamServer
+) -> None:
+    proxy = start_proxy(upstream, timing=Timing(backoff_first_s=60))
+    os.kill(proxy.worker_pids()[0], signal.SIGKILL)
+    proxy.wait_event("worker ended")
+    queued = [ask_without_waiting(proxy) for _ in range(5)]
+    proxy.signal(signal.SIGTERM)
+    assert [answer(sock)[:12] for sock in queued] == [b"HTTP/1.1 200"] * 5
     assert proxy.wait_end() == 0
 
 
