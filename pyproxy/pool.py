@@ -70,6 +70,8 @@ class Pool:
         self._tick = 0
         self._ticker = loop.call_later(TICK_S, self._close_idle)
         self._closed = False
+        self._turn: Endpoint | None = None
+        """Where `take` found no idle connection."""
         endpoints.on_removed = self._endpoint_removed
 
     def take(self) -> Upstream | None:
@@ -84,17 +86,21 @@ class Pool:
                 upstream.in_call = True
                 endpoint.outstanding += 1
                 return upstream
+        self._turn = endpoint
         return None
 
     def connect(self, waiter: Waiter) -> None:
         """Makes a connection for a call, or lets it wait for one; the waiter is told, never before this returns."""
+        # The endpoint whose turn `take` said it is. Asked again, it would be the next one's: with two endpoints every call
+        # would find no idle connection at the one and make a connection to the other.
+        turn, self._turn = self._turn, None
         if len(self._attempts) + len(self._waiting) >= self._bounds.max_waiting:
             self._loop.call_soon(self._refuse, waiter, PUSHBACK)
             self._waiting[waiter] = None
         elif self._connections + len(self._attempts) >= self._bounds.max_connections:
             self._waiting[waiter] = None
         else:
-            self._attempts[waiter] = self._loop.create_task(self._attempt(waiter))
+            self._attempts[waiter] = self._loop.create_task(self._attempt(waiter, turn))
 
     def forget(self, waiter: Waiter) -> None:
         """The call has ended while it waited."""
@@ -149,11 +155,11 @@ class Pool:
         """Connections, and calls that wait for one."""
         return self._connections, len(self._waiting) + len(self._attempts)
 
-    async def _attempt(self, waiter: Waiter) -> None:
+    async def _attempt(self, waiter: Waiter, turn: Endpoint | None = None) -> None:
         failure = NO_ENDPOINT
         endpoint: Endpoint | None = None
         for _ in range(MAX_ATTEMPTS):
-            another = self.endpoints.choose(endpoint)
+            another, turn = turn or self.endpoints.choose(endpoint), None
             if another is None:
                 break
             endpoint = another
