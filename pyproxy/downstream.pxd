@@ -2,12 +2,12 @@
 
 cimport cython
 
-cdef long ABORT, AGAIN, BY_DOWNSTREAM, BY_NOBODY, BY_UPSTREAM, CLOSE, CLOSED, CONNECT, END_DOWNSTREAM, END_UPSTREAM
+cdef long ABORT, AGAIN, BY_DOWNSTREAM, BY_NOBODY, BY_UPSTREAM, CLOSE, CONNECT, END_DOWNSTREAM, END_UPSTREAM
 cdef long INDEX_SHIFT, LINGER, PAUSE, RARE, RELEASE, RESEND, RESET, RESUME
 
 cdef class Downstream:
     cdef object _service, _upstream, _pool, _pending, _sent, _transport, _write, _core, _receive, _last_pending
-    cdef bint _written, _core_paused, _upstream_slow
+    cdef bint _written, _core_paused, _upstream_slow, _caller_slow, _again
 
     @cython.locals(flags=long)
     cpdef carry_out(self, action)

@@ -15,7 +15,6 @@ from pyproxy.flags import (
     BY_NOBODY,
     BY_UPSTREAM,
     CLOSE,
-    CLOSED,
     CONNECT,
     END_DOWNSTREAM,
     END_UPSTREAM,
@@ -44,6 +43,8 @@ class Downstream:
     """The protocol (in asyncio's sense) of one accepted connection."""
 
     __slots__ = (
+        "_again",
+        "_caller_slow",
         "_core",
         "_core_paused",
         "_last_pending",
@@ -72,6 +73,10 @@ class Downstream:
         """Whether `write` was called on an upstream connection for this call."""
         self._core_paused = False
         self._upstream_slow = False
+        self._caller_slow = False
+        """The caller does not read its answers as fast as they come."""
+        self._again = False
+        """More requests wait in the core's buffer, for the caller to read its answers."""
         self._last_pending = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -105,7 +110,12 @@ class Downstream:
                 self._write_upstream(to_upstream)
             if flags & RARE:
                 self._end_or_pause(flags)
-            action = self._receive(b"") if flags & AGAIN else None
+            action = None
+            if flags & AGAIN:
+                if self._caller_slow:
+                    self._again = True
+                else:
+                    action = self._receive(b"")
 
     def _connect(self, flags: int, first: bytes | None) -> None:
         if flags & RESEND:
@@ -140,6 +150,8 @@ class Downstream:
             return
         self._upstream = upstream
         self._written = True
+        if self._caller_slow:
+            upstream.pause_reading()
         upstream.begin(self, b"".join(pending))
         self._apply_reading()
 
@@ -150,9 +162,9 @@ class Downstream:
         self.carry_out(self._core.upstream_failed(failure, self._written, False))
         self._apply_reading()
 
-    def upstream_lost(self, reused: bool) -> None:
+    def upstream_lost(self, failure: int, reused: bool) -> None:
         """The connection that carries the call is gone, or sent its FIN."""
-        self.carry_out(self._core.upstream_failed(CLOSED, self._written, reused))
+        self.carry_out(self._core.upstream_failed(failure, self._written, reused))
 
     def _write_upstream(self, data: bytes) -> None:
         if self._upstream is not None:
@@ -173,7 +185,8 @@ class Downstream:
             self._pool.forget(self)
             self._pool = None
             self._pending = None
-        if self._upstream_slow:
+            self._apply_reading()
+        if self._upstream_slow or self._caller_slow:
             self._upstream_slow = False
             self._apply_reading()
 
@@ -206,10 +219,13 @@ class Downstream:
             transport.close()
 
     def _apply_reading(self) -> None:
-        """Reads only while what is read can be passed on."""
+        """Reads only while what is read can be passed on, or answered: between calls, whoever does not read the answers
+        that it has asked for cannot ask for more. During a call the request may have to go on for its answer to end.
+        """
         if self._transport.is_closing():
             return
-        if self._core_paused or self._upstream_slow or self._pending is not None:
+        unread = self._caller_slow and self._upstream is None
+        if self._core_paused or self._upstream_slow or self._pending is not None or unread:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
@@ -220,12 +236,19 @@ class Downstream:
         self._apply_reading()
 
     def pause_writing(self) -> None:
+        self._caller_slow = True
         if self._upstream is not None:
             self._upstream.pause_reading()
+        self._apply_reading()
 
     def resume_writing(self) -> None:
+        self._caller_slow = False
         if self._upstream is not None:
             self._upstream.resume_reading()
+        self._apply_reading()
+        if self._again:
+            self._again = False
+            self.carry_out(self._receive(b""))
 
     def eof_received(self) -> bool:
         self.carry_out(self._core.receive_eof())

@@ -30,6 +30,7 @@ CONNECT_FAILED: Final = 1
 CONNECT_TIMEOUT: Final = 2
 PUSHBACK: Final = 3
 CLOSED: Final = 4
+BROKEN: Final = 5
 
 # Whom a stalled connection waits for: `Blocked` of native/core/src/connection/end.rs.
 BY_NOBODY: Final = 0

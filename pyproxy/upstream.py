@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyproxy.flags import BROKEN, CLOSED
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -19,7 +21,17 @@ if TYPE_CHECKING:
 class Upstream:
     """The protocol (in asyncio's sense) of one connection to an endpoint."""
 
-    __slots__ = ("_downstream", "_transport", "_write", "endpoint", "idle_since", "in_call", "pool", "reused")
+    __slots__ = (
+        "_downstream",
+        "_reading_paused",
+        "_transport",
+        "_write",
+        "endpoint",
+        "idle_since",
+        "in_call",
+        "pool",
+        "reused",
+    )
 
     def __init__(self, pool: Pool, endpoint: Endpoint) -> None:
         self.pool = pool
@@ -31,6 +43,7 @@ class Upstream:
         self.idle_since = 0
         """The pool's tick at which it was last released."""
         self._downstream: Downstream | None = None
+        self._reading_paused = False
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -56,6 +69,9 @@ class Upstream:
         """The call is complete, and the connection as good as new."""
         self._downstream = None
         self.reused = True
+        # The last bytes of the answer may have filled the caller's buffer; the next caller's is another.
+        if self._reading_paused:
+            self.resume_reading()
         self.pool.put(self)
 
     def abort(self) -> None:
@@ -86,10 +102,12 @@ class Upstream:
         self.pool.failed(self.endpoint)
 
     def pause_reading(self) -> None:
+        self._reading_paused = True
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
+        self._reading_paused = False
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -105,7 +123,7 @@ class Upstream:
         downstream = self._downstream
         if downstream is None:
             return False
-        downstream.upstream_lost(self.reused)
+        downstream.upstream_lost(CLOSED, self.reused)
         # A tunnel may go on in the other direction; every other call has let go by now.
         return self.is_carrying()
 
@@ -116,4 +134,4 @@ class Upstream:
         if downstream is not None:
             if not self.reused:
                 self.pool.failed(self.endpoint)
-            downstream.upstream_lost(self.reused)
+            downstream.upstream_lost(CLOSED if exc is None else BROKEN, self.reused)
