@@ -19,7 +19,7 @@ class Socket:
 
     def __init__(self, protocol: Any) -> None:
         self.protocol = protocol
-        self.buffer = b""
+        self.buffer = bytearray()
         self.reading = True
         self.gone = False
         self._full = False
@@ -32,7 +32,7 @@ class Socket:
             self.protocol.pause_writing()
 
     def peer_reads(self) -> bytes:
-        taken, self.buffer = self.buffer, b""
+        taken, self.buffer = bytes(self.buffer), bytearray()
         if self._full:
             self._full = False
             self.protocol.resume_writing()
