@@ -48,7 +48,7 @@ class Form:
             authenticate='["signature"]' if self.verifies else '[]\nfreshness = "none"',
         )
         python = {} if self.compiled else {"PYPROXY_PURE_PYTHON": "1"}
-        argv = [sys.executable, "-m", "pyproxy", "serve", "-c", conf]
+        argv = [sys.executable, "-m", "pyproxy.cli", "serve", "-c", conf]
         process = place.start(self.name, argv, port, environment=python)
         return Running(self.name, _version(), port, process, verifies=self.verifies)
 
