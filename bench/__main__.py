@@ -23,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__)
     parser.add_argument("--short", action="store_true", help="fewer, shorter rounds and slack: for every change")
     parser.add_argument("--only", choices=["load", "core", "boundary"], help="only these promises")
-    parser.add_argument("--rounds", type=int, help="pairs of each ratio (default: 9, short 5)")
+    parser.add_argument("--rounds", type=int, help="pairs of each ratio (default: 21, short 9)")
     parser.add_argument("--save", metavar="NAME", help="write the load results to bench/results/NAME.json and NAME.txt")
     args = parser.parse_args()
     promises = slo.read()
@@ -35,7 +35,7 @@ def main() -> int:
         if args.only in (None, "boundary"):
             verdicts += boundary_verdicts(promises, slack)
         if args.only in (None, "load"):
-            verdicts += load_verdicts(promises, slack, args.rounds or (5 if args.short else 9), args.short, args.save)
+            verdicts += load_verdicts(promises, slack, args.rounds or (9 if args.short else 21), args.short, args.save)
     except (SetupError, VoidRun) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -75,7 +75,7 @@ def load_verdicts(
             replace(
                 case,
                 setups=tuple(name for name in case.setups if name in promises.setups()),
-                load=replace(case.load, warmup_s=0.3, duration_s=1.0),
+                load=replace(case.load, warmup_s=0.2, duration_s=0.5),
             )
             for case in cases
         ]

@@ -28,8 +28,8 @@ class Load:
     """How a run is played."""
 
     connections: int = 32
-    warmup_s: float = 0.5
-    duration_s: float = 3.0
+    warmup_s: float = 0.3
+    duration_s: float = 0.8
     # None: closed loop.
     calls_per_s: float | None = None
     arrivals: str = "poisson"

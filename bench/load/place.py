@@ -88,14 +88,14 @@ class Place:
 def spawn(core: int, argv: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any]:
     """Starts a process on one core, in a session of its own, ahead of whatever else the machine does where we may.
 
-    Ahead means SCHED_FIFO: by niceness alone, a compiler beside us got its slice of 3 ms whenever a proxy slept, which
+    Ahead means SCHED_RR: by niceness alone, a compiler beside us got its slice of 3 ms whenever a proxy slept, which
     decided both the tail and, by what had piled up meanwhile, the CPU per call.
     """
 
     def surround() -> None:
         os.sched_setaffinity(0, {core})
         with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
     command = [str(word) for word in argv]
     # Safe here: this process has one thread.
@@ -104,7 +104,7 @@ def spawn(core: int, argv: Sequence[str | Path], **options: Any) -> subprocess.P
 
 def runs_ahead(setup: Running) -> bool:
     """Whether a set-up is scheduled ahead of the rest of the machine."""
-    return os.sched_getscheduler(setup.process.pid) == os.SCHED_FIFO
+    return os.sched_getscheduler(setup.process.pid) == os.SCHED_RR
 
 
 def free_port() -> int:

@@ -163,7 +163,7 @@ def record(measured: Measured) -> dict[str, Any]:
         "connections": measured.case.load.connections,
         "duration_s": measured.case.load.duration_s,
         "open_loop_calls_per_s": measured.calls_per_s,
-        "scheduling": "fifo" if measured.ahead else "shared",
+        "scheduling": "round-robin" if measured.ahead else "shared",
         "versions": measured.versions,
         "medians": {
             name: {what: round(measured.median(name, what), 3) for what in MEASURES} for name in measured.rounds
