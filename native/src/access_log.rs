@@ -83,7 +83,7 @@ impl Lines {
             time: humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_nanos(call.unix_ns)).to_string(),
             listener: self.listeners.get(call.listener as usize).map_or("", String::as_str),
             route: call.route_name.as_deref(),
-            request_id: clip(&call.request_id),
+            request_id: call.id.request_id(),
             peer: &call.peer,
             method: clip(&call.method),
             authority: clip(&call.authority),
@@ -182,7 +182,7 @@ mod tests {
             listener: 0,
             route: Some(0),
             route_name: Some(Arc::from("orders")),
-            request_id: "0af7".to_owned(),
+            id: pyproxy_core::worker::Worker::new([0; 16], true).next_id(),
             peer: Arc::from("127.0.0.1:5000"),
             method: "GET".to_owned(),
             authority: "orders.internal".to_owned(),
@@ -218,9 +218,10 @@ mod tests {
     #[test]
     fn a_call_is_one_line() {
         let lines = lines();
-        lines.record(&call());
+        let call = call();
+        lines.record(&call);
         let expected = json!({
-            "time": "2023-11-14T22:13:20.123456Z", "listener": "in", "route": "orders", "request_id": "0af7",
+            "time": "2023-11-14T22:13:20.123456Z", "listener": "in", "route": "orders", "request_id": call.id.request_id(),
             "peer": "127.0.0.1:5000", "method": "GET", "authority": "orders.internal", "path": "/v1/a",
             "principal": "spiffe://example.org/billing", "key_id": "k1", "freshness": "claimed", "status": 200,
             "reason": null, "detail": null, "ended": "complete", "request_body_bytes": 0, "response_body_bytes": 120,

@@ -520,7 +520,7 @@ mod tests {
             listener: 0,
             route: None,
             route_name: route.cloned(),
-            request_id: String::new(),
+            id: pyproxy_core::worker::Worker::new([0; 16], true).next_id(),
             peer: Arc::from("unix"),
             method: "GET".to_owned(),
             authority: String::new(),

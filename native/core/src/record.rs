@@ -14,7 +14,7 @@ pub struct CallRecord {
     /// Name of that route, which outlives a reload.
     pub route_name: Option<Arc<str>>,
     /// Our identifier of the call: the `X-Request-Id` that the upstream sees, unless the caller signed its own.
-    pub request_id: String,
+    pub id: CallId,
     /// Where the connection came from, `address:port` or `unix`.
     pub peer: Arc<str>,
     /// Method; empty when no head could be parsed.
@@ -53,4 +53,40 @@ pub struct CallRecord {
     pub response_head_ns: u64,
     /// The response's last byte was handed to the driver.
     pub finished_ns: u64,
+}
+
+/// Identifies one call: 32 hexadecimal digits, the trace id of W3C Trace Context and the request id at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallId {
+    trace: [u8; 32],
+    parent: [u8; 16],
+}
+
+impl CallId {
+    /// Both are hexadecimal digits, and not all zero (W3C Trace Context section 3.2.2.3).
+    pub(crate) fn new(trace: [u8; 32], parent: [u8; 16]) -> Self {
+        Self { trace, parent }
+    }
+
+    /// The value of `X-Request-Id`.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        ascii(&self.trace)
+    }
+
+    /// The value of `traceparent`, 55 characters; `sampled` is the one bit that is taken over from the caller.
+    #[must_use]
+    pub fn traceparent(&self, sampled: bool) -> [u8; 55] {
+        let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        value[3..35].copy_from_slice(&self.trace);
+        value[36..52].copy_from_slice(&self.parent);
+        value[54] = if sampled { b'1' } else { b'0' };
+        value
+    }
+}
+
+/// Text of bytes that were written as hexadecimal digits or from an ASCII literal.
+#[must_use]
+pub(crate) fn ascii(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }

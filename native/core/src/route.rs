@@ -4,7 +4,9 @@
 //! exact, then longest prefix. The path is looked up in every plausible reading ([`crate::path`]): if two readings
 //! lead to different routes, the call is refused rather than guessed.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+
+use foldhash::fast::RandomState;
 
 use crate::path::readings;
 use crate::rejection::{Reason, Rejection, clipped};
@@ -13,21 +15,24 @@ use crate::settings::RouteSettings;
 /// Index of a route in the settings that the table was made from.
 pub type RouteIndex = usize;
 
+/// Keys come from config alone; a caller's bytes are only looked up, so a fast hash is safe.
+type HashMap<V> = std::collections::HashMap<Box<str>, V, RandomState>;
+
 /// All routes, by host and path.
 #[derive(Debug, Default)]
 pub struct RouteTable {
-    exact_hosts: HashMap<Box<str>, PathTable>,
+    exact_hosts: HashMap<PathTable>,
     /// Keyed by what follows the `*.`.
-    suffix_hosts: HashMap<Box<str>, PathTable>,
+    suffix_hosts: HashMap<PathTable>,
     any_host: PathTable,
 }
 
 /// The routes of one host pattern.
 #[derive(Debug, Default)]
 struct PathTable {
-    exact: HashMap<Box<str>, RouteIndex>,
+    exact: HashMap<RouteIndex>,
     /// Keyed by the path before `/*`: `/v1` for `/v1/*`, empty for `/*`.
-    prefix: HashMap<Box<str>, RouteIndex>,
+    prefix: HashMap<RouteIndex>,
 }
 
 impl RouteTable {
@@ -100,11 +105,8 @@ impl RouteTable {
             return Some(route);
         }
         // `*.suffix` stands for one or more labels: the first label never counts, then ever shorter suffixes.
-        let mut rest = host;
+        let mut rest = if self.suffix_hosts.is_empty() { "" } else { host };
         while let Some((_, suffix)) = rest.split_once('.') {
-            if self.suffix_hosts.is_empty() {
-                break;
-            }
             if let Some(route) = self.suffix_hosts.get(suffix).and_then(|paths| paths.find(path)) {
                 return Some(route);
             }
@@ -116,7 +118,9 @@ impl RouteTable {
 
 impl PathTable {
     fn find(&self, path: &str) -> Option<RouteIndex> {
-        if let Some(&route) = self.exact.get(path) {
+        if !self.exact.is_empty()
+            && let Some(&route) = self.exact.get(path)
+        {
             return Some(route);
         }
         if self.prefix.is_empty() {
@@ -139,13 +143,18 @@ impl PathTable {
 }
 
 /// Lower case, without port and without the final dot of an absolute DNS name.
-fn normalized_host(authority: &str) -> String {
+fn normalized_host(authority: &str) -> Cow<'_, str> {
     let host = match authority.rfind(':') {
         // An IPv6 literal keeps its brackets; a colon inside them is no port.
         Some(colon) if !authority[colon..].contains(']') => &authority[..colon],
         _ => authority,
     };
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::action::Output;
 use crate::admission::Gates;
+use crate::record::CallId;
 use crate::time::Now;
 
 /// State that all connections of one worker share. One worker is one thread: nothing here is locked.
@@ -60,39 +61,8 @@ impl CallIds {
         write_hex(&mut trace[16..], low);
         let mut parent = [0; 16];
         write_hex(&mut parent, mixed(high ^ low.rotate_left(32)) | 1);
-        CallId { trace, parent }
+        CallId::new(trace, parent)
     }
-}
-
-/// Identifies one call: 32 hexadecimal digits, the trace id of W3C Trace Context and the request id at once.
-#[derive(Clone, Copy, Debug)]
-pub struct CallId {
-    trace: [u8; 32],
-    parent: [u8; 16],
-}
-
-impl CallId {
-    /// The value of `X-Request-Id`.
-    #[must_use]
-    pub fn request_id(&self) -> &str {
-        ascii(&self.trace)
-    }
-
-    /// The value of `traceparent`, 55 characters; `sampled` is the one bit that is taken over from the caller.
-    #[must_use]
-    pub fn traceparent(&self, sampled: bool) -> [u8; 55] {
-        let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        value[3..35].copy_from_slice(&self.trace);
-        value[36..52].copy_from_slice(&self.parent);
-        value[54] = if sampled { b'1' } else { b'0' };
-        value
-    }
-}
-
-/// Text of bytes that were written as hexadecimal digits or from an ASCII literal.
-#[must_use]
-pub(crate) fn ascii(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// SplitMix64's finaliser: a bijection, so distinct counts give distinct identifiers (Steele et al., OOPSLA 2014).
@@ -112,6 +82,7 @@ fn write_hex(out: &mut [u8], value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::ascii;
 
     #[test]
     fn identifiers_are_distinct_and_of_the_form_of_trace_context() {

@@ -89,7 +89,11 @@ impl Connection {
         record.forwarded_ns = turn.now.boot_ns;
 
         let out = &mut *turn.out;
-        out.to_upstream.extend_from_slice(&head);
+        if out.to_upstream.is_empty() {
+            out.to_upstream = head;
+        } else {
+            out.to_upstream.extend_from_slice(&head);
+        }
         let used = match body.receive(behind, &mut out.to_upstream) {
             Ok(used) => used,
             Err(rejection) => {

@@ -43,7 +43,7 @@ impl Connection {
                 accept_signature: Some(turn.gates.accept_signature(answer.body_pending)),
                 close,
                 head_request: answer.head_request,
-                request_id: &record.request_id,
+                request_id: record.id.request_id(),
                 now_unix_s: turn.now.unix_s(),
             },
         );

@@ -8,9 +8,9 @@ use crate::admission::{Arrival, Permit, Refused, admit};
 use crate::exchange::{Held, RequestBody, Terms};
 use crate::http1::{BodyLength, FieldId, RequestHead, Version, parse_request};
 use crate::httpsig::digest::Digester;
-use crate::record::CallRecord;
+use crate::record::{CallId, CallRecord, ascii};
 use crate::rejection::{Reason, Rejection, clipped};
-use crate::worker::{CallId, Turn, ascii};
+use crate::worker::Turn;
 
 /// Longest method, authority and path in a record, in bytes.
 const MAX_RECORDED_BYTES: usize = 1024;
@@ -180,7 +180,7 @@ impl Connection {
     pub(super) fn record(&self, turn: &Turn<'_>, id: CallId) -> CallRecord {
         CallRecord {
             listener: u32::try_from(self.listener).unwrap_or(u32::MAX),
-            request_id: id.request_id().to_owned(),
+            id,
             peer: Arc::clone(&self.peer),
             unix_ns: turn.now.unix_ns,
             started_ns: self.started_ns,

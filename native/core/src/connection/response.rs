@@ -32,7 +32,7 @@ impl Connection {
             asked,
             close,
             hop: &self.hop,
-            request_id: &exchange.record.request_id,
+            request_id: exchange.record.id.request_id(),
             now_unix_s: turn.now.unix_s(),
         };
         let received = exchange.response.receive(data, &answering, &settings.limits, turn.out);
