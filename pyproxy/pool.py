@@ -91,8 +91,8 @@ class Pool:
 
     def connect(self, waiter: Waiter) -> None:
         """Makes a connection for a call, or lets it wait for one; the waiter is told, never before this returns."""
-        # The endpoint whose turn `take` said it is. Asked again, it would be the next one's: with two endpoints every call
-        # would find no idle connection at the one and make a connection to the other.
+        # The endpoint whose turn `take` said it is. Asked again, it would be the next one's: with two endpoints every
+        # call would find no idle connection at the one and make a connection to the other.
         turn, self._turn = self._turn, None
         if len(self._attempts) + len(self._waiting) >= self._bounds.max_waiting:
             self._loop.call_soon(self._refuse, waiter, PUSHBACK)

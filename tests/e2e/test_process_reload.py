@@ -200,3 +200,30 @@ def test_a_key_file_that_others_can_read_is_refused(
     (tmp_path / "keys.json").chmod(0o644)
     proxy.signal(signal.SIGHUP)
     assert "others can read" in proxy.wait_event("reload refused: the configuration in force stays")["problem"]
+
+
+def test_upstreams_that_change_places_never_get_each_others_calls(start_proxy: Start) -> None:
+    def routes(*named: UpstreamServer) -> str:
+        upstreams = "".join(
+            f'\n[[upstream]]\nname = "{each.name}"\nendpoints = ["127.0.0.1:{each.port}"]\n'
+            f'[[route]]\nname = "{each.name}"\nhost = "*"\npath = "/{each.name}"\nupstream = "{each.name}"\n'
+            for each in named
+        )
+        return upstreams.replace("{", "{{").replace("}", "}}")
+
+    with UpstreamServer("a") as a, UpstreamServer("b") as b, UpstreamServer("c") as c:
+        proxy = start_proxy(routes=routes(a, b))
+        with Load(proxy, path="/a") as load_a, Load(proxy, path="/b") as load_b:
+            for generation, order in enumerate([(b, a), (c, a, b), (b, c, a), (a, b)], start=2):
+                calls = len(load_a.statuses), len(load_b.statuses)
+                rewrite(proxy, listener=OPEN_LISTENER, routes=routes(*order), workers=1)
+                proxy.signal(signal.SIGHUP)
+                proxy.wait_event("reloaded", generation=generation)
+                eventually(
+                    lambda calls=calls: len(load_a.statuses) > calls[0] + 10 and len(load_b.statuses) > calls[1] + 10
+                )
+        assert load_a.errors + load_b.errors == []
+        assert set(load_a.statuses) | set(load_b.statuses) == {200}
+        assert {each.target for each in a.seen} == {"/a"}
+        assert {each.target for each in b.seen} == {"/b"}
+        assert c.seen == []
