@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 from wire import Node, Wire
+
+# Some attacks are made on whole processes, which the end-to-end tests know how to start.
+sys.path.append(str(Path(__file__).parent.parent / "e2e"))
 
 
 @pytest.fixture
