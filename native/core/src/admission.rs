@@ -294,6 +294,10 @@ pub fn permit(fresh: Fresh<'_, '_>, gates: &Gates, arrival: &Arrival<'_>) -> Res
         // Config has to ask for it in as many words, and start says it aloud.
         Authorize::AllowAll => {}
     }
+    if head.max_forwards() == Some(0) {
+        let rejection = Rejection::new(Reason::MaxForwards, "max-forwards is used up");
+        return Err(refused(rejection, signature.as_ref()));
+    }
     let route = &gates.settings.routes[route_index];
     let principal = signature.as_ref().map(|verified| Arc::clone(verified.principal()));
     let covered = |lower_name: &str| signature.as_ref().is_some_and(|verified| verified.covers_field(lower_name));

@@ -97,6 +97,9 @@ reasons! {
     /// This key alone has used half of the replay filter's table.
     KeyQuota = (429, "key-quota", Keep);
 
+    /// A TRACE or OPTIONS has gone as far as its Max-Forwards allows, and we have no answer of our own to it.
+    MaxForwards = (501, "max-forwards", Keep);
+
     /// No connection to any endpoint of the upstream could be made.
     UpstreamUnreachable = (502, "upstream-unreachable", Keep);
     /// The upstream closed or reset the connection before its response was complete.

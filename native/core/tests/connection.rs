@@ -191,6 +191,22 @@ fn an_early_answer_ends_the_connection_and_the_rest_of_the_body_is_discarded() {
     assert!(world.receive(b"defghij").is_empty());
 }
 
+#[test]
+fn max_forwards_is_counted_down_for_trace_and_options_alone_and_ends_at_zero() {
+    let ask = |method: &str, value: &str| {
+        World::open().receive(
+            format!("{method} /v1/x HTTP/1.1\r\nHost: orders.internal\r\nMax-Forwards: {value}\r\n\r\n").as_bytes(),
+        )
+    };
+    assert!(text(&ask("OPTIONS", "5").to_upstream).contains("Max-Forwards: 4\r\n"));
+    assert!(text(&ask("GET", "0").to_upstream).contains("Max-Forwards: 0\r\n"));
+    for value in ["0", "x", "-1", "0\r\nMax-Forwards: 9"] {
+        let refused = ask("TRACE", value);
+        assert!(refused.to_upstream.is_empty(), "{value}");
+        assert_eq!(refused.ended[0].rejection.as_ref().unwrap().reason, Reason::MaxForwards, "{value}");
+    }
+}
+
 /// Requests of every framing, as one stream.
 fn stream() -> Vec<u8> {
     [

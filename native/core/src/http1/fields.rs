@@ -51,6 +51,8 @@ pub enum FieldId {
     Cookie,
     /// `Date`.
     Date,
+    /// `Max-Forwards`.
+    MaxForwards,
     /// `Via`.
     Via,
     /// What someone says about the caller's address, host or scheme: `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and
@@ -90,6 +92,7 @@ impl FieldId {
             (b'e', 6) if is("expect") => Self::Expect,
             (b'c', 6) if is("cookie") => Self::Cookie,
             (b'c', 10) if is("connection") => Self::Connection,
+            (b'm', 12) if is("max-forwards") => Self::MaxForwards,
             (b'c', 14) if is("content-length") => Self::ContentLength,
             (b'c', 14) if is("content-digest") => Self::ContentDigest,
             (b'c', 13) if is("cache-control") => Self::EndToEnd,

@@ -114,8 +114,10 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_>, f: &Forwarding<'
     }
     let carries_request_id = carried(head, FieldId::RequestId, f.covered).is_some();
     let carries_traceparent = carried(head, FieldId::Traceparent, f.covered).is_some();
+    let max_forwards = head.max_forwards();
     relay_fields(out, head.raw(), head.fields(), |field| match field.id {
         FieldId::Host => f.upstream_host.is_none(),
+        FieldId::MaxForwards if max_forwards.is_some() => false,
         FieldId::RequestId => carries_request_id,
         FieldId::Traceparent => carries_traceparent,
         FieldId::Tracestate => carries_traceparent && is_covered(field, f),
@@ -139,6 +141,11 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_>, f: &Forwarding<'
         write_upgrade(out, protocols);
     }
     write_framing(out, f.body);
+    if let Some(forwards) = max_forwards {
+        out.extend_from_slice(b"Max-Forwards: ");
+        push_number(out, forwards.saturating_sub(1));
+        out.extend_from_slice(b"\r\n");
+    }
     f.hop.write_via(out, head.version());
     out.extend_from_slice(&f.hop.before_host);
     out.extend_from_slice(head.authority().as_bytes());

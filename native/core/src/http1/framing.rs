@@ -71,7 +71,7 @@ pub(crate) fn single<'b>(fields: &[Field<'b>], id: FieldId, repeated: &'static s
 }
 
 /// Decimal digits, without a leading zero (`010` is 8 to some), up to 2^63 - 1 (beyond it signed readers overflow).
-fn plain_number(digits: &[u8]) -> Option<u64> {
+pub(crate) fn plain_number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 19 || (digits[0] == b'0' && digits.len() > 1) {
         return None;
     }

@@ -216,6 +216,18 @@ impl<'b> RequestHead<'b> {
         self.expects_continue
     }
 
+    /// How many more times a TRACE or OPTIONS may be forwarded (RFC 9110 section 7.6.2); other methods ignore it. What
+    /// is no number, or comes twice, counts as 0: who meant to bound the way of a request is not answered by ignoring it.
+    #[must_use]
+    pub fn max_forwards(&self) -> Option<u64> {
+        if !matches!(self.method, "TRACE" | "OPTIONS") || !self.has(FieldId::MaxForwards) {
+            return None;
+        }
+        let mut values = self.values(FieldId::MaxForwards);
+        let value = values.next().filter(|_| values.next().is_none());
+        Some(value.and_then(framing::plain_number).unwrap_or(0))
+    }
+
     /// The protocols that the caller would switch to, if Connection and exactly one Upgrade line both ask for it.
     #[must_use]
     pub fn upgrade(&self) -> Option<&'b [u8]> {
