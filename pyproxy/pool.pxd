@@ -2,7 +2,7 @@
 
 cdef class Pool:
     cdef public object name, endpoints
-    cdef object _bounds, _make, _loop, _attempts, _waiting, _ticker
+    cdef object _bounds, _make, _loop, _attempts, _waiting, _ticker, _turn
     cdef long _connections, _tick
     cdef bint _closed
 
