@@ -92,12 +92,12 @@ class Gate:
     ) -> Admission:
         """Judges one call; raises `Rejection`.
 
-        `target` is path and query as they were sent, `headers` has `Host`, `body` is the whole content. `now` is in
-        seconds since 1970, by default the clock's.
+        `target` is path and query as they were sent, `headers` has `Host`, `body` is the whole content. `now`, for tests,
+        is in seconds since 1970; by default it is now.
         """
         pairs = cast("Iterable[tuple[str | bytes, str | bytes]]", getattr(headers, "items", lambda: headers)())
         fields = [(_bytes(name), _bytes(value)) for name, value in pairs]
-        at = None if now is None else (int(now * 1e9), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        at = None if now is None else _as_if(int(now * 1e9))
         try:
             return Admission(*self._native.admit(self._listener, method, target, fields, body, at))
         except _native.Refused as refused:
@@ -161,6 +161,11 @@ class Gate:
         slots = replay.slots_per_step(round(CLEAR_INTERVAL_S * 1000))
         while not self._ended.wait(CLEAR_INTERVAL_S):
             replay.clear_step(slots)
+
+
+def _as_if(unix_ns: int) -> tuple[int, int]:
+    """Both clocks as if that time had come: the wall clock has not jumped, time has passed (or is yet to)."""
+    return unix_ns, max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) + unix_ns - time.time_ns())
 
 
 def _bytes(text: str | bytes) -> bytes:

@@ -48,8 +48,12 @@ KEY = {
     "principal": "spiffe://example.org/billing",
 }
 URL = "http://orders.internal/v1/orders?id=7"
-NOW = time.time() + 5
-"""Past the fence of a filter that was made just now."""
+
+
+@pytest.fixture
+def now() -> float:
+    """Past the fence of a filter that is made just now."""
+    return time.time() + 5
 
 
 @pytest.fixture
@@ -62,13 +66,13 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def signed(method: str = "GET", body: bytes | None = None, created: float = NOW) -> list[tuple[str, str]]:
+def signed(method: str = "GET", body: bytes | None = None, created: float | None = None) -> list[tuple[str, str]]:
     headers = [("Host", "orders.internal")]
     if body:
         headers.append(("Content-Length", str(len(body))))
     nonce = secrets.token_urlsafe(16)
     key = json.dumps(KEY).encode()
-    return headers + sign_request(key, method, URL, headers, body, None, int(created), None, nonce)
+    return headers + sign_request(key, method, URL, headers, body, None, int(created or time.time() + 5), None, nonce)
 
 
 def refusal(gate: Gate, *args: object, **kwargs: object) -> Rejection:
@@ -77,81 +81,81 @@ def refusal(gate: Gate, *args: object, **kwargs: object) -> Rejection:
     return raised.value
 
 
-def test_a_signed_call_is_admitted_once(config: Path) -> None:
+def test_a_signed_call_is_admitted_once(config: Path, now: float) -> None:
     with Gate.from_config(config) as gate:
         headers = signed()
-        admission = gate.admit("GET", "/v1/orders?id=7", headers, now=NOW)
+        admission = gate.admit("GET", "/v1/orders?id=7", headers, now=now)
         assert admission == ("spiffe://example.org/billing", "k", "claimed")
-        again = refusal(gate, "GET", "/v1/orders?id=7", headers, now=NOW)
+        again = refusal(gate, "GET", "/v1/orders?id=7", headers, now=now)
         assert (again.reason, again.status) == ("replayed", 401)
         assert json.loads(again.body)["reason"] == "replayed"
         assert ("Content-Type", "application/problem+json") in again.headers
 
 
-def test_a_mapping_of_headers_will_do(config: Path) -> None:
+def test_a_mapping_of_headers_will_do(config: Path, now: float) -> None:
     with Gate.from_config(config) as gate:
-        assert gate.admit("GET", "/v1/orders?id=7", dict(signed()), now=NOW).key_id == "k"
+        assert gate.admit("GET", "/v1/orders?id=7", dict(signed()), now=now).key_id == "k"
 
 
 @pytest.mark.parametrize(
-    ("method", "target", "now_s", "reason"),
+    ("method", "target", "later_s", "reason"),
     [
-        ("POST", "/v1/orders?id=7", NOW, "signature-invalid"),
-        ("GET", "/v1/orders?id=8", NOW, "signature-invalid"),
-        ("GET", "/v1/orders?id=7", NOW + 60, "signature-expired"),
-        ("GET", "/v1/orders?id=7\r\nX: y", NOW, "malformed"),
-        ("GET", "/v1/%00", NOW, "signature-invalid"),
+        ("POST", "/v1/orders?id=7", 0, "signature-invalid"),
+        ("GET", "/v1/orders?id=8", 0, "signature-invalid"),
+        ("GET", "/v1/orders?id=7", 60, "signature-expired"),
+        ("GET", "/v1/orders?id=7\r\nX: y", 0, "malformed"),
+        ("GET", "/v1/%00", 0, "signature-invalid"),
     ],
 )
 def test_what_the_proxy_would_refuse_is_refused(
-    config: Path, method: str, target: str, now_s: float, reason: str
+    config: Path, now: float, method: str, target: str, later_s: int, reason: str
 ) -> None:
     with Gate.from_config(config) as gate:
-        assert refusal(gate, method, target, signed(), now=now_s).reason == reason
+        assert refusal(gate, method, target, signed(), now=now + later_s).reason == reason
 
 
-def test_a_body_must_match_its_digest_and_a_bad_one_does_not_burn_the_nonce(config: Path) -> None:
+def test_a_body_must_match_its_digest_and_a_bad_one_does_not_burn_the_nonce(config: Path, now: float) -> None:
     with Gate.from_config(config) as gate:
         headers = signed("PUT", b"real")
-        assert refusal(gate, "PUT", "/v1/orders?id=7", headers, b"fake", now=NOW).reason == "digest-mismatch"
-        assert refusal(gate, "PUT", "/v1/orders?id=7", headers, None, now=NOW).reason == "digest-mismatch"
-        assert gate.admit("PUT", "/v1/orders?id=7", headers, b"real", now=NOW).freshness == "claimed"
+        assert refusal(gate, "PUT", "/v1/orders?id=7", headers, b"fake", now=now).reason == "digest-mismatch"
+        assert refusal(gate, "PUT", "/v1/orders?id=7", headers, None, now=now).reason == "digest-mismatch"
+        assert gate.admit("PUT", "/v1/orders?id=7", headers, b"real", now=now).freshness == "claimed"
 
 
-def test_a_body_that_no_header_announces_must_be_covered_too(config: Path) -> None:
+def test_a_body_that_no_header_announces_must_be_covered_too(config: Path, now: float) -> None:
     with Gate.from_config(config) as gate:
-        assert refusal(gate, "GET", "/v1/orders?id=7", signed(), b"smuggled", now=NOW).reason == "coverage-insufficient"
+        assert refusal(gate, "GET", "/v1/orders?id=7", signed(), b"smuggled", now=now).reason == "coverage-insufficient"
 
 
-def test_a_second_gate_on_the_same_state_sees_the_replay(config: Path) -> None:
+def test_a_second_gate_on_the_same_state_sees_the_replay(config: Path, now: float) -> None:
     headers = signed()
     with Gate.from_config(config) as gate, Gate.from_config(config) as other:
-        gate.admit("GET", "/v1/orders?id=7", headers, now=NOW)
-        assert refusal(other, "GET", "/v1/orders?id=7", headers, now=NOW).reason == "replayed"
+        gate.admit("GET", "/v1/orders?id=7", headers, now=now)
+        assert refusal(other, "GET", "/v1/orders?id=7", headers, now=now).reason == "replayed"
 
 
-def _reason_elsewhere(config: Path, headers: list[tuple[str, str]]) -> str:
+def _reason_elsewhere(config: Path, now: float, headers: list[tuple[str, str]]) -> str:
     with Gate.from_config(config) as gate:
-        return refusal(gate, "GET", "/v1/orders?id=7", headers, now=NOW).reason
+        return refusal(gate, "GET", "/v1/orders?id=7", headers, now=now).reason
 
 
-def test_a_second_process_sees_the_replay(config: Path) -> None:
+def test_a_second_process_sees_the_replay(config: Path, now: float) -> None:
     headers = signed()
     with Gate.from_config(config) as gate, multiprocessing.get_context("spawn").Pool(1) as pool:
-        gate.admit("GET", "/v1/orders?id=7", headers, now=NOW)
-        assert pool.apply(_reason_elsewhere, (config, headers)) == "replayed"
+        gate.admit("GET", "/v1/orders?id=7", headers, now=now)
+        assert pool.apply(_reason_elsewhere, (config, now, headers)) == "replayed"
 
 
-def test_reload_puts_new_keys_in_force_and_a_bad_file_changes_nothing(config: Path) -> None:
+def test_reload_puts_new_keys_in_force_and_a_bad_file_changes_nothing(config: Path, now: float) -> None:
     keys = config.parent / "keys.json"
     with Gate.from_config(config) as gate:
         keys.write_text("{")
         with pytest.raises(Exception, match=r"keys\.json"):
             gate.reload()
-        assert gate.admit("GET", "/v1/orders?id=7", signed(), now=NOW).key_id == "k"
+        assert gate.admit("GET", "/v1/orders?id=7", signed(), now=now).key_id == "k"
         keys.write_text(json.dumps({"keys": [KEY | {"kid": "other"}]}))
         gate.reload()
-        assert refusal(gate, "GET", "/v1/orders?id=7", signed(), now=NOW).reason == "key-unknown"
+        assert refusal(gate, "GET", "/v1/orders?id=7", signed(), now=now).reason == "key-unknown"
 
 
 def test_the_listener_is_named_or_the_error_lists_those_there_are(config: Path) -> None:
