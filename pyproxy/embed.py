@@ -92,8 +92,8 @@ class Gate:
     ) -> Admission:
         """Judges one call; raises `Rejection`.
 
-        `target` is path and query as they were sent, `headers` has `Host`, `body` is the whole content. `now`, for tests,
-        is in seconds since 1970; by default it is now.
+        `target` is path and query as they were sent, `headers` has `Host`, `body` is the whole content. `now` is for
+        tests, in seconds since 1970.
         """
         pairs = cast("Iterable[tuple[str | bytes, str | bytes]]", getattr(headers, "items", lambda: headers)())
         fields = [(_bytes(name), _bytes(value)) for name, value in pairs]
