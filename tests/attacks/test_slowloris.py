@@ -1,7 +1,7 @@
 """Attack: many connections that say almost nothing, each of them for ever, so that nobody else can be heard.
 
-Over real sockets with short limits. The limits themselves, to the second, are tested in `native/core/tests/connection.rs`
-and `signed.rs`, where time is an argument.
+Over real sockets with short limits. The limits themselves, to the second, are tested in
+`native/core/tests/connection.rs` and `signed.rs`, where time is an argument.
 """
 
 from __future__ import annotations
