@@ -106,6 +106,7 @@ impl Connection {
             State::Holding(_) => self.receive_held(turn, data),
             State::Exchange(exchange) if !exchange.body.done => self.receive_streamed(turn, data),
             State::Exchange(_) => self.park(turn, data),
+            State::Tunnel(_) if data.is_empty() => {}
             State::Tunnel(tunnel) => {
                 tunnel.record.request_body_bytes += data.len() as u64;
                 turn.out.flags.insert(Flags::RELAY_UPSTREAM);

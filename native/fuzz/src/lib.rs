@@ -4,6 +4,7 @@
 //! stable Rust. To add one: a function in a module here, a row in [`TARGETS`], a file in `fuzz_targets/` with its
 //! `[[bin]]` in `Cargo.toml`, and a few small inputs in `corpus/<name>/`.
 
+pub mod connection;
 pub mod http1;
 pub mod httpsig;
 
@@ -23,4 +24,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "request_head", run: http1::request_head, words: http1::HEAD_WORDS },
     Target { name: "chunked", run: http1::chunked, words: http1::CHUNK_WORDS },
     Target { name: "signature_input", run: httpsig::signature_input, words: httpsig::SIGNATURE_WORDS },
+    Target { name: "connection", run: connection::connection, words: connection::CONNECTION_WORDS },
 ];

@@ -14,6 +14,7 @@ impl Connection {
         let settings = turn.gates.settings();
         let exchange = match &mut self.state {
             State::Exchange(exchange) => exchange,
+            State::Tunnel(_) if data.is_empty() => return,
             State::Tunnel(tunnel) => {
                 tunnel.record.response_body_bytes += data.len() as u64;
                 turn.out.flags.insert(Flags::RELAY_DOWNSTREAM);
