@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from wire import OK, Node, settings, signed
 
 BODY = b"pay 100 to alice"
 
 
-def moved() -> dict[str, object]:
+def moved() -> dict[str, Any]:
     """The same routes, the upstreams in another order."""
     routes = [route | {"upstream": 1 - route["upstream"]} for route in settings()["routes"]]
     return {"upstreams": list(reversed(settings()["upstreams"])), "routes": routes}
@@ -39,7 +41,9 @@ def test_the_next_call_on_a_kept_connection_is_judged_by_what_is_in_force(node: 
 
 
 def test_a_reload_that_does_not_compile_changes_nothing(node: Node) -> None:
-    for changes in ({"routes": [settings()["routes"][0] | {"upstream": 7}]}, {"signature": {"require": ["@nothing"]}}):
+    route = settings()["routes"][0] | {"upstream": 7}
+    mistakes: list[dict[str, Any]] = [{"routes": [route]}, {"signature": {"require": ["@nothing"]}}]
+    for changes in mistakes:
         with pytest.raises(ValueError, match=r"upstream|require"):
             node.reload(**changes)
     with pytest.raises(ValueError, match="JSON"):

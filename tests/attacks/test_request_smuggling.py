@@ -153,6 +153,7 @@ def test_what_is_forwarded_is_framed_anew(relay: Wire) -> None:
 
 def test_a_signature_makes_no_ambiguity_good(wire: Wire) -> None:
     call = signed("POST", body=b"payload").plus(("Transfer-Encoding", "chunked"))
+    call.body = b"7\r\npayload\r\n0\r\n\r\n"
     assert wire.send(call.bytes()).refused("malformed"), wire
 
 
