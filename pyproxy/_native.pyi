@@ -31,7 +31,8 @@ def sign_request(
 
     These are Content-Digest (if there is a body and no such field), Signature-Input and Signature. `components` are
     identifiers such as `@method` or `@query-param;name="id"`; None means `@method @authority @path @query`.
-    content-digest is added if there is a body. Times are seconds since 1970. Raises ValueError.
+    content-digest is added if there is a body. A Content-Digest among `headers` must be that of `body`; with None it is
+    taken at its word, for content that is sent in pieces. Times are seconds since 1970. Raises ValueError.
     """
 
 def verify_request(

@@ -40,7 +40,8 @@ pub(crate) fn check_keys(jwks: &[u8]) -> (Vec<Key>, Vec<String>, Vec<String>) {
 /// Signs a request; returns the fields to add: Content-Digest if there is a body, Signature-Input, Signature.
 ///
 /// `url` is absolute. `components` are identifiers without quotes around the name, such as `@method` or
-/// `@query-param;name="id"`; content-digest is added if there is a body. Raises `ValueError`.
+/// `@query-param;name="id"`; content-digest is added if there is a body. A Content-Digest among `headers` must be that of
+/// `body`, or is taken at its word if `body` is None. Raises `ValueError`.
 #[pyfunction]
 #[pyo3(signature = (jwk, method, url, headers, body, components, created, expires, nonce, label="sig1"))]
 #[expect(clippy::too_many_arguments, reason = "one call from Python, by keyword")]
@@ -69,11 +70,13 @@ pub(crate) fn sign_request(
     }
     let mut added = Vec::new();
     if has_body || covers_digest {
-        let content = body.unwrap_or_default();
         if request.has("content-digest") {
-            request.check_digest(content)?;
+            // Without a body, it is that of content which is not here: too large to be, and sent by the caller in pieces.
+            if let Some(content) = body {
+                request.check_digest(content)?;
+            }
         } else {
-            let value = content_digest(content);
+            let value = content_digest(body.unwrap_or_default());
             request.fields.push(("content-digest".into(), value.clone().into_bytes()));
             added.push(("Content-Digest", value));
         }
