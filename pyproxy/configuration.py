@@ -19,7 +19,7 @@ from pyproxy.config import Config, ConfigError
 from pyproxy.config_sections import Upstream
 from pyproxy.control import ProbeSettings, Reloadable, UpstreamSettings
 from pyproxy.events import log
-from pyproxy.replay_state import ReplayState
+from pyproxy.replay_state import Clearing, ReplayState
 from pyproxy.replayfile import FilterFile, Prepared
 
 
@@ -93,6 +93,10 @@ class Configuration:
     def replay_file(self) -> FilterFile | None:
         """What a worker opens the filter by."""
         return None if self._replay is None else self._replay.file
+
+    def clearing(self, interval_s: float) -> Clearing | None:
+        """Our own part in keeping the filter ready."""
+        return None if self._replay is None else Clearing(self._replay.filter, interval_s)
 
     def replay_state(self) -> ReplayState | None:
         """How the filter stands now."""

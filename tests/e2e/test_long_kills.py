@@ -18,11 +18,15 @@ from long_runs import SIGNED_LISTENER, record, signed, write_keys
 from proxy_process import Proxy
 from upstream_server import UpstreamServer
 
+from pyproxy.slots import Timing
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 KILLS = int(os.environ.get("PYPROXY_LONG_KILLS", "300"))
 CALLERS = 6
 EVERY_S = 0.4
+QUICK_TO_RETURN = Timing(backoff_most_s=0.5)
+"""Or most of the time nobody would be there to kill."""
 
 
 class Caller(threading.Thread):
@@ -93,7 +97,7 @@ def test_workers_that_are_killed_let_no_call_pass_twice(
     start_proxy: Callable[..., Proxy], upstream: UpstreamServer, tmp_path: Path
 ) -> None:
     write_keys(tmp_path)
-    proxy = start_proxy(upstream, listener=SIGNED_LISTENER, workers=4)
+    proxy = start_proxy(upstream, listener=SIGNED_LISTENER, workers=4, timing=QUICK_TO_RETURN)
     time.sleep(1.1)  # the fence of a new filter
     ended = threading.Event()
     callers = [Caller(proxy, number, ended) for number in range(CALLERS)]
