@@ -3,7 +3,7 @@
 cimport cython
 
 cdef long ABORT, AGAIN, BY_DOWNSTREAM, BY_NOBODY, BY_UPSTREAM, CLOSE, CONNECT, END_DOWNSTREAM, END_UPSTREAM
-cdef long INDEX_SHIFT, LINGER, PAUSE, RARE, RELEASE, RESEND, RESET, RESUME
+cdef long INDEX_SHIFT, LINGER, MAX_RESENT_BYTES, PAUSE, RARE, RELEASE, RESEND, RESET, RESUME
 
 cdef class Downstream:
     cdef object _service, _upstream, _pool, _pending, _sent, _transport, _write, _core, _receive, _last_pending

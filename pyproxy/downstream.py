@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from pyproxy.service import Service
     from pyproxy.upstream import Upstream
 
+MAX_RESENT_BYTES = 64 << 10
+"""The core does not ask to send more than this a second time (native/core/src/connection/body.rs)."""
+
 RARE = CLOSE | LINGER | RESET | PAUSE | RESUME | END_UPSTREAM | END_DOWNSTREAM
 
 
@@ -127,7 +130,7 @@ class Downstream:
             upstream = None
         else:
             pool = self._service.pools[flags >> INDEX_SHIFT]
-            self._sent = first
+            self._sent = first if first is not None and len(first) <= MAX_RESENT_BYTES else None
             self._written = False
             upstream = pool.take()
         if upstream is not None and first is not None:

@@ -114,6 +114,17 @@ fn an_unsafe_call_is_never_sent_twice_once_written() {
 }
 
 #[test]
+fn a_large_call_is_not_sent_again_for_nobody_keeps_it() {
+    for (length, resent) in [(1_000, true), (70_000, false)] {
+        let mut world = World::open();
+        let head = format!("OPTIONS /v1/x HTTP/1.1\r\nHost: orders.internal\r\nContent-Length: {length}\r\n\r\n");
+        world.receive(&[head.as_bytes(), &vec![b'x'; length]].concat());
+        let outcome = world.upstream_failed(UpstreamFailure::Closed, true, true);
+        assert_eq!(outcome.flags.contains(Flags::RESEND), resent, "{length}");
+    }
+}
+
+#[test]
 fn timeouts_end_each_state_in_its_own_way() {
     let mut world = World::open();
     world.pass_s(74.0);

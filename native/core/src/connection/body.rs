@@ -11,6 +11,10 @@ use crate::rejection::{Reason, Rejection};
 use crate::upstream::Response;
 use crate::worker::Turn;
 
+/// A larger call is not sent a second time: the driver keeps what it may have to send again, for as long as the call lasts
+/// (`downstream.py`), and ten thousand large bodies are more than it may keep.
+const MAX_RESENT_BYTES: usize = 64 << 10;
+
 impl Connection {
     pub(super) fn receive_held(&mut self, turn: &mut Turn<'_>, data: &[u8]) {
         let used = self.hold(turn, data);
@@ -46,7 +50,7 @@ impl Connection {
         self.forward(turn, permit, terms, record, held.body, &[]);
         if let State::Exchange(exchange) = &mut self.state {
             turn.out.to_upstream.extend_from_slice(&held.bytes);
-            exchange.resendable = exchange.body.done;
+            exchange.resendable = exchange.body.done && turn.out.to_upstream.len() <= MAX_RESENT_BYTES;
         }
         used
     }
@@ -112,7 +116,7 @@ impl Connection {
             call,
             terms,
             record,
-            resendable: body.done,
+            resendable: body.done && out.to_upstream.len() <= MAX_RESENT_BYTES,
             body,
             response: Response::new(),
             resent: false,
