@@ -2,8 +2,8 @@
 
 cimport cython
 
-cdef long ABORT, AGAIN, BY_DOWNSTREAM, BY_NOBODY, BY_UPSTREAM, CLOSE, CONNECT, END_DOWNSTREAM, END_UPSTREAM
-cdef long INDEX_SHIFT, LINGER, MAX_RESENT_BYTES, PAUSE, RARE, RELEASE, RESEND, RESET, RESUME
+cdef long ABORT, AGAIN, BY_DOWNSTREAM, BY_NOBODY, BY_POOL, BY_UPSTREAM, CLOSE, CONNECT, END_DOWNSTREAM
+cdef long END_UPSTREAM, INDEX_SHIFT, LINGER, MAX_RESENT_BYTES, PAUSE, RARE, RELEASE, RESEND, RESET, RESUME
 
 cdef class Downstream:
     cdef object _service, _upstream, _pool, _pending, _sent, _transport, _write, _core, _receive, _last_pending

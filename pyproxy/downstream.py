@@ -13,6 +13,7 @@ from pyproxy.flags import (
     AGAIN,
     BY_DOWNSTREAM,
     BY_NOBODY,
+    BY_POOL,
     BY_UPSTREAM,
     CLOSE,
     CONNECT,
@@ -270,6 +271,8 @@ class Downstream:
             blocked = BY_DOWNSTREAM
         elif upstream is not None and (pending := upstream.pending()):
             blocked = BY_UPSTREAM
+        elif self._pending is not None and not self._written:
+            blocked = BY_POOL
         if pending != self._last_pending:
             if self._last_pending:
                 self._core.progressed()

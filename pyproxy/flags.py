@@ -36,3 +36,4 @@ BROKEN: Final = 5
 BY_NOBODY: Final = 0
 BY_UPSTREAM: Final = 1
 BY_DOWNSTREAM: Final = 2
+BY_POOL: Final = 3

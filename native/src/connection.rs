@@ -88,7 +88,8 @@ impl Connection {
             0 => Blocked::Nobody,
             1 => Blocked::ByUpstream,
             2 => Blocked::ByDownstream,
-            other => return Err(PyValueError::new_err(format!("blocked: expected 0 to 2, got {other}"))),
+            3 => Blocked::ByPool,
+            other => return Err(PyValueError::new_err(format!("blocked: expected 0 to 3, got {other}"))),
         };
         Ok(self.event(py, None, |core, turn| core.check_timeout(turn, blocked)))
     }

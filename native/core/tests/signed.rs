@@ -139,6 +139,22 @@ fn a_nonce_is_given_back_only_if_nothing_was_written() {
 }
 
 #[test]
+fn a_call_that_timed_out_while_it_waited_for_a_connection_may_be_made_again() {
+    for (blocked, again) in [(Blocked::ByPool, None), (Blocked::ByUpstream, Some(Reason::Replayed))] {
+        let mut world = World::signed(Limits { response_head_timeout_s: 5.0, ..Limits::default() });
+        let call = Call::get(1).bytes();
+        world.receive(&call);
+        world.pass_s(6.0);
+        assert_refused(&world.check_timeout(blocked), Reason::UpstreamTimeout);
+        let outcome = world.receive(&call);
+        match again {
+            None => assert_forwarded(&outcome),
+            Some(reason) => assert_refused(&outcome, reason),
+        }
+    }
+}
+
+#[test]
 fn a_call_that_found_no_route_keeps_its_nonce() {
     let mut world = world();
     let mut call = Call::get(1);

@@ -20,6 +20,8 @@ pub enum Blocked {
     ByUpstream,
     /// The caller does not read what we send it.
     ByDownstream,
+    /// The call waits for a connection to its upstream: nothing of it was written.
+    ByPool,
 }
 
 impl Connection {
@@ -191,6 +193,9 @@ impl Connection {
                     Rejection::new(Reason::BodyTimeout, "the body stopped arriving")
                 } else if blocked == Blocked::ByDownstream {
                     Rejection::new(Reason::BodyTimeout, "the caller stopped reading the response")
+                } else if blocked == Blocked::ByPool {
+                    turn.gates.release_shown(&exchange.call.freshness);
+                    Rejection::new(Reason::UpstreamTimeout, "no connection became free in time")
                 } else {
                     Rejection::new(Reason::UpstreamTimeout, "the upstream made no progress in time")
                 };
