@@ -178,7 +178,8 @@ def test_the_status_tells_how_things_stand() -> None:
 def test_the_real_clocks_are_read_where_no_time_is_passed(tmp_path: Path) -> None:
     filter_ = make(tmp_path / "replay", now=None)
     assert filter_.clear_step(1000) == "ready"
-    assert filter_.status()["ready"]
+    # "ready" may come some seconds later, behind the fence: it depends on when in a generation the filter was made.
+    assert filter_.status()["clock_safe"]
     assert filter_.claim(0, b"k", b"n") == "signature-expired"
 
 

@@ -198,4 +198,5 @@ def test_files_that_the_docs_name_exist(name: str) -> None:
     text = (ROOT / name).read_text()
     linked = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
     named = re.findall(r"`((?:native|pyproxy|tests|bench|ci|examples)/[\w./-]+)`", text)
-    assert [path for path in [*linked, *named] if not (ROOT / path).exists()] == []
+    made_by_scripts = {"bench/results/"}
+    assert [path for path in {*linked, *named} - made_by_scripts if not (ROOT / path).exists()] == []
