@@ -183,6 +183,14 @@ def test_the_real_clocks_are_read_where_no_time_is_passed(tmp_path: Path) -> Non
     assert filter_.claim(0, b"k", b"n") == "signature-expired"
 
 
+@pytest.mark.parametrize("second", range(0, 40, 3))
+def test_a_new_filter_is_ready_at_any_moment_of_a_generation(second: int) -> None:
+    now = at(second)
+    filter_ = ReplayFilter.in_memory(capacity=1000, max_age_s=30, clock_skew_s=5, tag_key=b"k" * 32, now=now)
+    assert filter_.clear_step(10_000, now=now) == "ready"
+    assert filter_.status(now=now)["ready"]
+
+
 def test_clearing_a_table_in_steps_is_done_within_a_quarter_of_a_generation() -> None:
     filter_ = in_memory()
     for interval_ms in (1, 10, 100, 1000):

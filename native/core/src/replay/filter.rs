@@ -186,9 +186,11 @@ impl Filter {
                 uncleared_slots: if clearing { table.uncleared(header) as u64 } else { 0 },
             }
         });
+        let refused_below = words[at::FENCE].load(Ordering::Acquire).max(words[at::FLOOR].load(Ordering::Acquire));
+        // A generation that is refused as a whole gets no table: its calls are fenced, not kept waiting.
         let serves = |generation| {
             let table = &tables[clearing::index(generation)];
-            table.open && table.generation == generation
+            table.open && table.generation == generation || self.window.last_created(generation) <= refused_below
         };
         Status {
             capacity: self.layout.capacity(),
@@ -272,7 +274,7 @@ pub struct Status {
     pub floor: u64,
     /// False while the gate is closed because the wall clock jumped.
     pub clock_safe: bool,
-    /// Whether a call created at this moment finds its table open (it may still be fenced).
+    /// Whether a call created at this moment finds its table open, or needs none because it is fenced.
     pub ready: bool,
     /// The newest generation whose calls are in time.
     pub newest_generation: u64,
