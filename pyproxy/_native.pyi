@@ -165,6 +165,9 @@ class Gate:
         `now` is (nanoseconds since 1970, nanoseconds since boot), by default the clocks'.
         """
 
+    def body_too_large(self, max_bytes: int) -> tuple[str, int, str, int | None, list[tuple[str, str]], bytes]:
+        """What Refused says of a body that an embedder stops reading after `max_bytes`."""
+
     def drain(self) -> None:
         """From now on, every answer ends its connection."""
 

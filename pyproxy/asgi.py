@@ -47,7 +47,7 @@ class GateMiddleware:
 
     def _judge(self, scope: Scope, body: bytes | str) -> Admission:
         if isinstance(body, str):
-            raise _too_large(self._gate.max_body_bytes)
+            raise self._gate.body_too_large()
         target = (scope.get("raw_path") or quote(scope["path"]).encode("ascii")).decode("latin-1")
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")
@@ -67,15 +67,6 @@ class GateMiddleware:
                 return "too large"
             if not message.get("more_body", False):
                 return b"".join(parts)
-
-
-def _too_large(limit: int) -> Rejection:
-    body = (
-        b'{"type":"urn:pyproxy:problem:body-too-large","title":"Content Too Large","status":413,'
-        b'"reason":"body-too-large"}'
-    )
-    detail = f"the body is larger than max_held_body_bytes, {limit}"
-    return Rejection("body-too-large", 413, detail, None, [("Content-Type", "application/problem+json")], body)
 
 
 def _proven(scope: Scope, admission: Admission) -> Scope:

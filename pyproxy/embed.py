@@ -103,6 +103,10 @@ class Gate:
         except _native.Refused as refused:
             raise Rejection(*refused.args) from None
 
+    def body_too_large(self) -> Rejection:
+        """For a body that the embedder has stopped reading, because it is larger than `max_body_bytes`."""
+        return Rejection(*self._native.body_too_large(self.max_body_bytes))
+
     @property
     def max_body_bytes(self) -> int:
         """The largest body that an embedder should read before it asks: what the proxy would hold."""

@@ -10,6 +10,7 @@ use pyproxy_core::action::{Flags, Output};
 use pyproxy_core::admission::Gates;
 use pyproxy_core::embed::{EmbeddedRequest, admit_embedded, answer};
 use pyproxy_core::httpsig::KeySet;
+use pyproxy_core::rejection::{Reason, Rejection};
 use pyproxy_core::settings::Settings;
 use pyproxy_core::time::Now;
 use pyproxy_core::worker::{Turn, Worker};
@@ -26,6 +27,15 @@ create_exception!(
     PyException,
     "A call was refused; `args` are reason, status, detail, seconds to retry after, fields and body of the answer."
 );
+
+/// The arguments of [`Refused`].
+type Told = (&'static str, u16, String, Option<u32>, Vec<(String, String)>, Vec<u8>);
+
+fn told(rejection: Rejection, gates: &Gates, has_body: bool, now: Now) -> Told {
+    let answer = answer(&rejection, gates, has_body, now);
+    let Rejection { reason, detail, retry_after_s } = rejection;
+    (reason.label(), reason.status(), detail.into_owned(), retry_after_s, answer.fields, answer.body)
+}
 
 /// Everything behind one lock, which one thread takes: uncontended, and safe should an embedder use several.
 pub(crate) struct Shared {
@@ -112,13 +122,16 @@ impl Gate {
                 admission.freshness,
             )),
             Err(refused) => {
-                let rejection = refused.rejection;
-                let answer = answer(&rejection, &gates, body.is_some_and(|body| !body.is_empty()), now);
-                let reason = rejection.reason;
-                let (detail, after) = (rejection.detail.into_owned(), rejection.retry_after_s);
-                Err(Refused::new_err((reason.label(), reason.status(), detail, after, answer.fields, answer.body)))
+                let has_body = body.is_some_and(|body| !body.is_empty());
+                Err(Refused::new_err(told(refused.rejection, &gates, has_body, now)))
             }
         }
+    }
+
+    /// What `Refused` says of a body that an embedder stops reading after `max_bytes`.
+    fn body_too_large(&self, max_bytes: usize) -> Told {
+        let detail = format!("the body is larger than max_held_body_bytes, {max_bytes}");
+        told(Rejection::with(Reason::BodyTooLarge, detail), &lock(&self.shared).gates, true, now())
     }
 
     /// From now on, every answer ends its connection.

@@ -98,3 +98,4 @@ def test_a_body_reaches_the_application_only_if_its_digest_holds(base: str) -> N
 def test_a_body_larger_than_the_gate_would_hold_is_refused(base: str) -> None:
     answer = call(base, freshly_signed(), method="POST", content=b"x" * (2 << 20))
     assert (answer.status_code, answer.json()["reason"]) == (413, "body-too-large")
+    assert answer.headers["content-type"] == "application/problem+json"
