@@ -76,8 +76,7 @@ class Upstream:
 
     def abort(self) -> None:
         """The connection can carry no other call."""
-        if self._downstream is not None:
-            self._downstream = None
+        self._downstream = None
         if self._transport is not None:
             self._transport.abort()
 

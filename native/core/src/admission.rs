@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::http1::{FieldId, Forwarding, Hop, RequestHead, write_request};
 use crate::httpsig::{KeySet, Message, Rules, Verified, digest::Digests, verify};
+use crate::record::CallRecord;
 use crate::rejection::{Reason, Rejection};
 use crate::replay::{Claim, Filter, SignedCall};
 use crate::route::{RouteIndex, RouteTable};
@@ -150,6 +151,17 @@ pub enum Shown {
     Waived,
 }
 
+impl Shown {
+    /// The word for it in records.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Claimed(_) => "claimed",
+            Self::Waived => "waived",
+        }
+    }
+}
+
 /// Gate 4 passed: policy permits the call. Holds the head for the upstream, where nothing but gate 5 can reach it.
 #[derive(Debug)]
 pub struct Permit {
@@ -252,11 +264,8 @@ pub fn authenticate<'h, 'b>(
     }
     let message = SignedHead { head, scheme: &listener.external_scheme };
     let has_body = arrival.has_content || head.body().has_content();
-    let verified = verify(&message, &gates.keys, &gates.rules, arrival.now, has_body).map_err(|rejection| Refused {
-        rejection,
-        principal: None,
-        key_id: None,
-    })?;
+    let verified = verify(&message, &gates.keys, &gates.rules, arrival.now, has_body)
+        .map_err(|rejection| refused(rejection, None))?;
     Ok(Authenticated { head, signature: Some(verified) })
 }
 
@@ -353,6 +362,16 @@ pub fn sequence(permit: Permit) -> Result<Sequenced, Rejection> {
     Ok(Sequenced { permit })
 }
 
+impl Call {
+    /// Writes who calls, and which route the call takes, into its record.
+    pub(crate) fn name_in(&self, record: &mut CallRecord) {
+        record.principal.clone_from(&self.principal);
+        record.key_id.clone_from(&self.key_id);
+        record.route = u32::try_from(self.destination.route).ok();
+        record.route_name = Some(Arc::clone(&self.destination.route_name));
+    }
+}
+
 impl Permit {
     /// The call, for what happens before it is on record: its body may have to be held first.
     #[must_use]
@@ -410,7 +429,8 @@ impl Message for SignedHead<'_, '_> {
     }
 }
 
-fn refused(rejection: Rejection, signature: Option<&Verified>) -> Refused {
+/// A refusal, with the caller that the signature, if there is one by then, has proven.
+pub(crate) fn refused(rejection: Rejection, signature: Option<&Verified>) -> Refused {
     Refused {
         rejection,
         principal: signature.map(|verified| Arc::clone(verified.principal())),

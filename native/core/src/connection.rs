@@ -129,12 +129,6 @@ impl Connection {
         matches!(self.state, State::Head) && self.buffer.is_empty()
     }
 
-    /// When [`Connection::check_timeout`] will have something to say, on the boot-time clock.
-    #[must_use]
-    pub fn deadline_ns(&self) -> u64 {
-        self.deadline_ns
-    }
-
     /// Sets when the call that this event has begun was through the gates: the core reads no clock, and one event has one
     /// time, so only the driver can say how long the gates took.
     pub fn gates_took_until(&mut self, boot_ns: u64) {
@@ -157,6 +151,10 @@ impl Connection {
             return;
         }
         self.buffer.extend_from_slice(data);
+        self.pause(turn);
+    }
+
+    fn pause(&mut self, turn: &mut Turn<'_>) {
         if !self.paused {
             self.paused = true;
             turn.out.flags.insert(Flags::PAUSE);

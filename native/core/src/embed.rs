@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::admission::{Arrival, Gates, Refused, Shown, authenticate, refresh};
+use crate::admission::{Arrival, Gates, Refused, authenticate, refresh, refused};
 use crate::http1::{Hop, Refusal, parse_request, write_refusal};
 use crate::httpsig::digest::Digester;
 use crate::rejection::{Reason, Rejection};
@@ -70,11 +70,7 @@ pub fn admit_embedded(
             return Err(Refused { rejection, principal: call.principal, key_id: call.key_id });
         }
     }
-    let freshness = match call.freshness {
-        Shown::Claimed(_) => "claimed",
-        Shown::Waived => "waived",
-    };
-    Ok(Admission { principal: call.principal, key_id: call.key_id, freshness })
+    Ok(Admission { principal: call.principal, key_id: call.key_id, freshness: call.freshness.label() })
 }
 
 /// The answer that the proxy would give, for an embedder that writes responses itself.
@@ -111,7 +107,7 @@ pub fn answer(rejection: &Rejection, gates: &Gates, has_body: bool, now: Now) ->
 }
 
 fn unauthenticated(rejection: Rejection) -> Refused {
-    Refused { rejection, principal: None, key_id: None }
+    refused(rejection, None)
 }
 
 /// The head as it would have come over a socket. What could end a line early is refused here; all else by the parser.

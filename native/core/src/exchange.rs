@@ -5,7 +5,7 @@
 
 use crate::action::{Flags, Output};
 use crate::admission::Call;
-use crate::http1::{BodyDecoder, BodyLength, LAST_CHUNK, Version, encode_chunk};
+use crate::http1::{BodyDecoder, BodyLength, Decoded, LAST_CHUNK, Version, encode_chunk};
 use crate::httpsig::digest::Digester;
 use crate::record::CallRecord;
 use crate::rejection::Rejection;
@@ -57,18 +57,8 @@ impl RequestBody {
     pub(crate) fn receive(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<usize, Rejection> {
         let mut used = 0;
         while !self.done && used < data.len() {
-            let decoded = self.decoder.decode(&data[used..])?;
+            let decoded = self.next(&data[used..])?;
             used += decoded.consumed;
-            self.bytes += decoded.content.len() as u64;
-            self.done = decoded.done;
-            if let Some(digester) = &mut self.digester {
-                digester.update(decoded.content);
-            }
-            if self.done
-                && let Some(digester) = self.digester.take()
-            {
-                digester.finish()?;
-            }
             if !self.chunked {
                 out.extend_from_slice(decoded.content);
             } else if !decoded.content.is_empty() {
@@ -86,6 +76,17 @@ impl RequestBody {
         if self.chunked || !out.to_upstream.is_empty() {
             return self.receive(data, &mut out.to_upstream);
         }
+        let decoded = self.next(data)?;
+        if decoded.content.len() == data.len() && !data.is_empty() {
+            out.flags.insert(Flags::RELAY_UPSTREAM);
+        } else {
+            out.to_upstream.extend_from_slice(decoded.content);
+        }
+        Ok(decoded.consumed)
+    }
+
+    /// The next stretch of content, counted and digested. The last one is given out only if the digest holds.
+    fn next<'b>(&mut self, data: &'b [u8]) -> Result<Decoded<'b>, Rejection> {
         let decoded = self.decoder.decode(data)?;
         self.bytes += decoded.content.len() as u64;
         self.done = decoded.done;
@@ -97,12 +98,7 @@ impl RequestBody {
         {
             digester.finish()?;
         }
-        if decoded.content.len() == data.len() && !data.is_empty() {
-            out.flags.insert(Flags::RELAY_UPSTREAM);
-        } else {
-            out.to_upstream.extend_from_slice(decoded.content);
-        }
-        Ok(decoded.consumed)
+        Ok(decoded)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::action::Output;
 use crate::admission::Gates;
-use crate::record::CallId;
+use crate::record::{CallId, CallRecord};
 use crate::time::Now;
 
 /// State that all connections of one worker share. One worker is one thread: nothing here is locked.
@@ -40,6 +40,15 @@ pub struct Turn<'a> {
     pub worker: &'a mut Worker,
     /// What is to be done.
     pub out: &'a mut Output,
+}
+
+impl Turn<'_> {
+    /// A call has ended, in this way.
+    pub(crate) fn end_call(&mut self, mut record: CallRecord, ended: &'static str) {
+        record.ended = ended;
+        record.finished_ns = self.now.boot_ns;
+        self.out.ended.push(record);
+    }
 }
 
 /// Makes identifiers: unique, and not guessable without the seed's 128 bits, but no secrets.

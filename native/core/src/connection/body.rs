@@ -4,8 +4,8 @@
 use super::head::Answer;
 use super::{Connection, Holding, State};
 use crate::action::Flags;
-use crate::admission::{Permit, Shown, sequence};
-use crate::exchange::{Exchange, RequestBody, Terms};
+use crate::admission::{Permit, sequence};
+use crate::exchange::{Exchange, Held};
 use crate::record::CallRecord;
 use crate::rejection::{Reason, Rejection};
 use crate::upstream::Response;
@@ -31,42 +31,30 @@ impl Connection {
     /// Takes bytes of a held body; forwards the call once the body is complete and verified.
     pub(super) fn hold(&mut self, turn: &mut Turn<'_>, data: &[u8]) -> usize {
         self.set_deadline(turn, turn.gates.settings().limits.body_timeout_s);
-        let State::Holding(mut holding) = std::mem::replace(&mut self.state, State::Closed) else { return 0 };
-        let used = match holding.held.body.receive(data, &mut holding.held.bytes) {
+        let State::Holding(holding) = &mut self.state else { return 0 };
+        let Held { body, bytes, .. } = &mut holding.held;
+        let used = match body.receive(data, bytes) {
             Ok(used) => used,
             Err(rejection) => {
-                self.refuse_held(turn, rejection, *holding);
+                self.refuse_held(turn, rejection);
                 return data.len();
             }
         };
         // A chunked body says how long it is only at its end: one that outgrows the hold streams from here on.
-        let outgrown = holding.held.bytes.len() > turn.gates.settings().limits.max_held_body_bytes;
-        if !holding.held.body.done && !outgrown {
-            self.state = State::Holding(holding);
-            return used;
-        }
-        let Holding { permit, terms, record, held } = *holding;
-        turn.worker.held_bytes -= held.charged;
-        self.forward(turn, permit, terms, record, held.body, &[]);
-        if let State::Exchange(exchange) = &mut self.state {
-            turn.out.to_upstream.extend_from_slice(&held.bytes);
-            exchange.resendable = exchange.body.done && turn.out.to_upstream.len() <= MAX_RESENT_BYTES;
+        let outgrown = bytes.len() > turn.gates.settings().limits.max_held_body_bytes;
+        if (body.done || outgrown)
+            && let Some(holding) = self.take_held(turn)
+        {
+            self.forward(turn, holding, &[]);
         }
         used
     }
 
-    /// Puts the call on record and hands its head, and what is here of its body, to the upstream.
-    pub(super) fn forward(
-        &mut self,
-        turn: &mut Turn<'_>,
-        permit: Permit,
-        terms: Terms,
-        mut record: CallRecord,
-        mut body: RequestBody,
-        behind: &[u8],
-    ) -> usize {
-        let answer =
-            Answer { head_request: terms.asked.head, keep_alive: terms.asked.keep_alive, body_pending: !body.done };
+    /// Puts the call on record and hands its head, and what is here of its body, to the upstream: what was held, then
+    /// `behind`, of which it returns how many bytes it used.
+    pub(super) fn forward(&mut self, turn: &mut Turn<'_>, holding: Holding, behind: &[u8]) -> usize {
+        let Holding { permit, terms, mut record, held: Held { mut body, bytes, .. } } = holding;
+        let answer = Answer::to(&terms, &body);
         let sequenced = match sequence(permit) {
             Ok(sequenced) => sequenced,
             Err(rejection) => {
@@ -76,14 +64,8 @@ impl Connection {
         };
         let (call, head) = sequenced.forward();
         let upstream = turn.gates.upstream_of(&call.destination);
-        record.principal.clone_from(&call.principal);
-        record.key_id.clone_from(&call.key_id);
-        record.freshness = Some(match call.freshness {
-            Shown::Claimed(_) => "claimed",
-            Shown::Waived => "waived",
-        });
-        record.route = u32::try_from(call.destination.route).ok();
-        record.route_name = Some(std::sync::Arc::clone(&call.destination.route_name));
+        call.name_in(&mut record);
+        record.freshness = Some(call.freshness.label());
         let Some(upstream) = upstream else {
             turn.gates.release_shown(&call.freshness);
             let detail = "a reload removed the upstream while the body was held";
@@ -98,6 +80,7 @@ impl Connection {
         } else {
             out.to_upstream.extend_from_slice(&head);
         }
+        out.to_upstream.extend_from_slice(&bytes);
         let used = match body.receive(behind, &mut out.to_upstream) {
             Ok(used) => used,
             Err(rejection) => {
@@ -110,20 +93,25 @@ impl Connection {
         };
         out.flags.insert(Flags::CONNECT);
         out.upstream = upstream;
-        let limits = &turn.gates.settings().limits;
-        let timeout = if body.done { limits.response_head_timeout_s } else { limits.body_timeout_s };
+        let done = body.done;
         self.state = State::Exchange(Box::new(Exchange {
             call,
             terms,
             record,
-            resendable: body.done && out.to_upstream.len() <= MAX_RESENT_BYTES,
+            resendable: done && out.to_upstream.len() <= MAX_RESENT_BYTES,
             body,
             response: Response::new(),
             resent: false,
             close: false,
         }));
-        self.set_deadline(turn, timeout);
+        self.await_upstream(turn, done);
         used
+    }
+
+    /// Either side has its time: the caller for the rest of its body, or the upstream for its answer.
+    fn await_upstream(&mut self, turn: &Turn<'_>, body_done: bool) {
+        let limits = &turn.gates.settings().limits;
+        self.set_deadline(turn, if body_done { limits.response_head_timeout_s } else { limits.body_timeout_s });
     }
 
     /// Takes bytes of a body that streams.
@@ -131,9 +119,8 @@ impl Connection {
         let State::Exchange(exchange) = &mut self.state else { return };
         match exchange.body.relay(data, turn.out) {
             Ok(used) => {
-                let limits = &turn.gates.settings().limits;
-                let timeout = if exchange.body.done { limits.response_head_timeout_s } else { limits.body_timeout_s };
-                self.set_deadline(turn, timeout);
+                let done = exchange.body.done;
+                self.await_upstream(turn, done);
                 self.park(turn, &data[used..]);
             }
             Err(rejection) => {
@@ -146,16 +133,24 @@ impl Connection {
     }
 
     /// Refuses a call whose body was being held: an honest retry of the same signed head is not punished.
-    pub(super) fn refuse_held(&mut self, turn: &mut Turn<'_>, rejection: Rejection, holding: Holding) {
-        turn.worker.held_bytes -= holding.held.charged;
-        let answer = Answer {
-            head_request: holding.terms.asked.head,
-            keep_alive: holding.terms.asked.keep_alive,
-            body_pending: !holding.held.body.done,
-        };
-        let mut record = holding.record;
-        record.request_body_bytes = holding.held.body.bytes;
-        self.refuse_unforwarded(turn, rejection, holding.permit, record, &answer);
+    pub(super) fn refuse_held(&mut self, turn: &mut Turn<'_>, rejection: Rejection) {
+        let Some(Holding { permit, terms, record, held }) = self.take_held(turn) else { return };
+        self.refuse_unforwarded(turn, rejection, permit, record, &Answer::to(&terms, &held.body));
+    }
+
+    /// The call whose body is being held, if that is the state: it no longer counts in the worker's budget.
+    pub(super) fn take_held(&mut self, turn: &mut Turn<'_>) -> Option<Holding> {
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Holding(mut holding) => {
+                turn.worker.held_bytes -= holding.held.charged;
+                holding.record.request_body_bytes = holding.held.body.bytes;
+                Some(*holding)
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
     }
 
     /// Refuses a permitted call that nothing was written of, and gives its nonce back.
@@ -169,10 +164,7 @@ impl Connection {
     ) {
         let call = permit.into_call();
         turn.gates.release_shown(&call.freshness);
-        record.principal = call.principal;
-        record.key_id = call.key_id;
-        record.route = u32::try_from(call.destination.route).ok();
-        record.route_name = Some(call.destination.route_name);
+        call.name_in(&mut record);
         self.refuse(turn, rejection, record, answer);
     }
 }

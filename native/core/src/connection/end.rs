@@ -1,7 +1,7 @@
 //! How calls and connections end: refusals, timeouts, FIN, loss.
 
 use super::head::Answer;
-use super::{Connection, State};
+use super::{Connection, Holding, State};
 use crate::action::Flags;
 use crate::http1::{Refusal, write_refusal};
 use crate::record::CallRecord;
@@ -10,6 +10,9 @@ use crate::worker::Turn;
 
 /// How long a connection lingers after its last answer (nginx `lingering_timeout`: 5 s).
 const LINGER_TIMEOUT_S: f64 = 5.0;
+
+/// How a call ends whose caller is gone.
+const LOST: &str = "downstream-closed";
 
 /// Whom a stalled connection waits for, as far as the driver's write buffers tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,18 +53,23 @@ impl Connection {
             },
         );
         record.status = rejection.reason.status();
-        record.ended = "refused";
         record.rejection = Some(rejection);
         if record.gated_ns == 0 {
             record.gated_ns = turn.now.boot_ns;
         }
-        record.finished_ns = turn.now.boot_ns;
-        turn.out.ended.push(record);
+        turn.end_call(record, "refused");
         if close {
             self.close(turn, true);
         } else {
             self.await_next(turn);
         }
+    }
+
+    /// Refuses a request whose head is not to be had.
+    pub(super) fn refuse_unread(&mut self, turn: &mut Turn<'_>, rejection: Rejection) {
+        let id = turn.worker.next_id();
+        let record = self.record(turn, id);
+        self.refuse(turn, rejection, record, &Answer::UNREAD);
     }
 
     /// Ready for the next call on this connection.
@@ -102,17 +110,8 @@ impl Connection {
         self.ended = true;
         match &mut self.state {
             State::Head if self.started_ns == 0 => self.close(turn, false),
-            State::Head => {
-                let id = turn.worker.next_id();
-                let record = self.record(turn, id);
-                let rejection = Rejection::new(Reason::Malformed, "the head was cut off");
-                self.refuse(turn, rejection, record, &Answer::UNREAD);
-            }
-            State::Holding(_) => {
-                if let State::Holding(holding) = std::mem::replace(&mut self.state, State::Closed) {
-                    self.refuse_held(turn, Rejection::new(Reason::Malformed, "the body was cut off"), *holding);
-                }
-            }
+            State::Head => self.refuse_unread(turn, Rejection::new(Reason::Malformed, "the head was cut off")),
+            State::Holding(_) => self.refuse_held(turn, Rejection::new(Reason::Malformed, "the body was cut off")),
             State::Exchange(exchange) if !exchange.body.done => {
                 self.fail_exchange(turn, Rejection::new(Reason::Malformed, "the body was cut off"));
             }
@@ -135,42 +134,31 @@ impl Connection {
 
     /// The connection to the peer is gone.
     pub fn lost(&mut self, turn: &mut Turn<'_>) {
+        if let Some(Holding { permit, mut record, .. }) = self.take_held(turn) {
+            // Cut off before anything was forwarded: the nonce goes back to its owner.
+            let call = permit.into_call();
+            turn.gates.release_shown(&call.freshness);
+            record.principal = call.principal;
+            record.key_id = call.key_id;
+            turn.end_call(record, LOST);
+            return;
+        }
         match std::mem::replace(&mut self.state, State::Closed) {
-            State::Holding(holding) => {
-                // Cut off before anything was forwarded: the nonce goes back to its owner.
-                turn.worker.held_bytes -= holding.held.charged;
-                let mut record = holding.record;
-                record.request_body_bytes = holding.held.body.bytes;
-                let call = holding.permit.into_call();
-                turn.gates.release_shown(&call.freshness);
-                record.principal = call.principal;
-                record.key_id = call.key_id;
-                self.record_loss(turn, record);
-            }
             State::Exchange(exchange) => {
                 turn.out.flags.insert(Flags::ABORT);
                 let mut record = exchange.record;
                 record.request_body_bytes = exchange.body.bytes;
-                self.record_loss(turn, record);
+                turn.end_call(record, LOST);
             }
             State::Tunnel(tunnel) => {
                 turn.out.flags.insert(Flags::ABORT);
-                let mut record = tunnel.record;
-                record.ended = "tunnel";
-                record.finished_ns = turn.now.boot_ns;
-                turn.out.ended.push(record);
+                turn.end_call(tunnel.record, "tunnel");
             }
-            State::Head | State::Lingering { .. } | State::Closed => {}
+            State::Holding(_) | State::Head | State::Lingering { .. } | State::Closed => {}
         }
     }
 
-    fn record_loss(&mut self, turn: &mut Turn<'_>, mut record: CallRecord) {
-        record.ended = "downstream-closed";
-        record.finished_ns = turn.now.boot_ns;
-        turn.out.ended.push(record);
-    }
-
-    /// Ends what has lasted too long. Call it now and then; it does nothing before [`Connection::deadline_ns`].
+    /// Ends what has lasted too long. Call it now and then; it does nothing before its time.
     pub fn check_timeout(&mut self, turn: &mut Turn<'_>, blocked: Blocked) {
         if turn.now.boot_ns < self.deadline_ns {
             return;
@@ -178,15 +166,10 @@ impl Connection {
         match &self.state {
             State::Head if self.started_ns == 0 => self.close(turn, false),
             State::Head => {
-                let id = turn.worker.next_id();
-                let record = self.record(turn, id);
-                let rejection = Rejection::new(Reason::HeadTimeout, "the head did not arrive in time");
-                self.refuse(turn, rejection, record, &Answer::UNREAD);
+                self.refuse_unread(turn, Rejection::new(Reason::HeadTimeout, "the head did not arrive in time"));
             }
             State::Holding(_) => {
-                if let State::Holding(holding) = std::mem::replace(&mut self.state, State::Closed) {
-                    self.refuse_held(turn, Rejection::new(Reason::BodyTimeout, "the body stopped arriving"), *holding);
-                }
+                self.refuse_held(turn, Rejection::new(Reason::BodyTimeout, "the body stopped arriving"));
             }
             State::Exchange(exchange) => {
                 let rejection = if !exchange.body.done && blocked == Blocked::Nobody {
@@ -224,11 +207,7 @@ impl Connection {
     pub fn end_drain(&mut self, turn: &mut Turn<'_>, written: bool) {
         let draining = || Rejection::new(Reason::Draining, "the drain ended before the call did").retry_after(1);
         match &self.state {
-            State::Holding(_) => {
-                if let State::Holding(holding) = std::mem::replace(&mut self.state, State::Closed) {
-                    self.refuse_held(turn, draining(), *holding);
-                }
-            }
+            State::Holding(_) => self.refuse_held(turn, draining()),
             State::Exchange(exchange) => {
                 if !written {
                     turn.gates.release_shown(&exchange.call.freshness);

@@ -9,7 +9,8 @@ use crate::exchange::{Held, RequestBody, Terms};
 use crate::http1::{BodyLength, FieldId, RequestHead, Version, parse_request};
 use crate::httpsig::digest::Digester;
 use crate::record::{CallId, CallRecord, ascii};
-use crate::rejection::{Reason, Rejection, clipped};
+use crate::rejection::clipped;
+use crate::upstream::Asked;
 use crate::worker::Turn;
 
 /// Longest method, authority and path in a record, in bytes.
@@ -42,10 +43,7 @@ impl Connection {
             _ if rest.is_empty() && self.buffer.is_empty() => {}
             _ => {
                 self.buffer.extend_from_slice(rest);
-                if !self.paused {
-                    self.paused = true;
-                    turn.out.flags.insert(Flags::PAUSE);
-                }
+                self.pause(turn);
             }
         }
     }
@@ -65,9 +63,7 @@ impl Connection {
             Ok(None) => return 0,
             Ok(Some(end)) => end,
             Err(rejection) => {
-                let id = turn.worker.next_id();
-                let record = self.record(turn, id);
-                self.refuse(turn, rejection, record, &Answer::UNREAD);
+                self.refuse_unread(turn, rejection);
                 return input.len();
             }
         };
@@ -103,18 +99,8 @@ impl Connection {
         }
     }
 
-    /// The gates, once what HTTP itself forbids or bounds is out of the way.
-    fn decide(&self, turn: &mut Turn<'_>, head: &RequestHead<'_>, id: &CallId) -> Result<Permit, Refused> {
-        let gates = turn.gates;
-        let max_body_bytes = gates.settings().limits.max_body_bytes;
-        if let BodyLength::Length(length) = head.body()
-            && max_body_bytes > 0
-            && length > max_body_bytes
-        {
-            let detail = format!("content-length is {length}, the limit is {max_body_bytes}");
-            let rejection = Rejection::with(Reason::BodyTooLarge, detail);
-            return Err(Refused { rejection, principal: None, key_id: None });
-        }
+    /// The gates, for a head that is well formed and within its bounds.
+    fn decide(&self, turn: &Turn<'_>, head: &RequestHead<'_>, id: &CallId) -> Result<Permit, Refused> {
         let traceparent = id.traceparent(wants_sampling(head));
         let arrival = Arrival {
             listener: self.listener,
@@ -124,7 +110,7 @@ impl Connection {
             has_content: false,
             now: turn.now,
         };
-        admit(head, gates, &arrival)
+        admit(head, turn.gates, &arrival)
     }
 
     /// Starts a permitted call: holds its body if it has to be verified first, or forwards it. Returns how many of the
@@ -142,7 +128,7 @@ impl Connection {
         let length = head.body();
         let terms = Terms::new(head.method(), head.version(), head.keep_alive(), permit.call().upgrade);
         let digester = permit.call().digests.as_ref().map(Digester::new);
-        let hold = digester.is_some() && self.may_hold(turn, length);
+        let charged = digester.as_ref().and_then(|_| chargeable(turn, length));
         let mut body = RequestBody::new(length, limits.max_body_bytes, digester);
         if let Err(rejection) = body.verify_absent() {
             self.refuse_unforwarded(turn, rejection, permit, record, answer);
@@ -151,29 +137,14 @@ impl Connection {
         if head.expects_continue() && !body.done && behind.is_empty() && head.version() == Version::Http11 {
             turn.out.to_downstream.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        if !hold {
-            return self.forward(turn, permit, terms, record, body, behind);
-        }
-        let charged = match length {
-            BodyLength::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
-            _ => limits.max_held_body_bytes,
+        let Some(charged) = charged else {
+            let held = Held { body, bytes: Vec::new(), charged: 0 };
+            return self.forward(turn, Holding { permit, terms, record, held }, behind);
         };
         turn.worker.held_bytes += charged;
         let held = Held { body, bytes: Vec::new(), charged };
         self.state = State::Holding(Box::new(Holding { permit, terms, record, held }));
         self.hold(turn, behind)
-    }
-
-    /// Whether the body fits what may be held; a larger one streams, its last bytes withheld until its digest holds.
-    fn may_hold(&self, turn: &Turn<'_>, length: BodyLength) -> bool {
-        let limits = &turn.gates.settings().limits;
-        let bytes = match length {
-            BodyLength::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
-            BodyLength::Chunked => limits.max_held_body_bytes,
-            BodyLength::None | BodyLength::UntilClose => return false,
-        };
-        bytes <= limits.max_held_body_bytes
-            && turn.worker.held_bytes.saturating_add(bytes) <= limits.max_held_worker_bytes
     }
 
     /// The record of a call whose head ends, or fails, now.
@@ -190,6 +161,20 @@ impl Connection {
     }
 }
 
+/// What a body counts for in the worker's budget while it is held, if it may be held at all; a larger one streams, its last
+/// bytes withheld until its digest holds.
+fn chargeable(turn: &Turn<'_>, length: BodyLength) -> Option<usize> {
+    let limits = &turn.gates.settings().limits;
+    let bytes = match length {
+        BodyLength::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
+        BodyLength::Chunked => limits.max_held_body_bytes,
+        BodyLength::None | BodyLength::UntilClose => return None,
+    };
+    let fits = bytes <= limits.max_held_body_bytes
+        && turn.worker.held_bytes.saturating_add(bytes) <= limits.max_held_worker_bytes;
+    fits.then_some(bytes)
+}
+
 /// What a refusal has to know of the request that it answers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
@@ -204,6 +189,12 @@ pub(super) struct Answer {
 impl Answer {
     /// For a request that could not be read: where it ends is not known.
     pub(super) const UNREAD: Self = Self { head_request: false, keep_alive: false, body_pending: true };
+
+    /// For a call that was permitted, whose body has come so far.
+    pub(super) fn to(terms: &Terms, body: &RequestBody) -> Self {
+        let Asked { head, keep_alive, .. } = terms.asked;
+        Self { head_request: head, keep_alive, body_pending: !body.done }
+    }
 }
 
 fn describe(record: &mut CallRecord, head: &RequestHead<'_>) {

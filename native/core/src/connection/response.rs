@@ -93,9 +93,7 @@ impl Connection {
         let State::Exchange(exchange) = std::mem::replace(&mut self.state, State::Head) else { return };
         let Exchange { mut record, body, response: Response::Done(reuse), .. } = *exchange else { return };
         record.request_body_bytes = body.bytes;
-        record.finished_ns = turn.now.boot_ns;
-        record.ended = "complete";
-        turn.out.ended.push(record);
+        turn.end_call(record, "complete");
         let reusable = reuse.upstream && body.done;
         turn.out.flags.insert(if reusable { Flags::RELEASE } else { Flags::ABORT });
         // After its FIN, what waits in the buffer is all that the caller will ever ask.
@@ -115,15 +113,12 @@ impl Connection {
         turn.out.flags.insert(Flags::ABORT);
         record.request_body_bytes = body.bytes;
         if response.is_unanswered() {
-            let answer =
-                Answer { head_request: terms.asked.head, keep_alive: terms.asked.keep_alive, body_pending: !body.done };
-            self.refuse(turn, rejection, record, &answer);
+            self.refuse(turn, rejection, record, &Answer::to(&terms, &body));
             return;
         }
-        record.ended = rejection.reason.label();
+        let ended = rejection.reason.label();
         record.rejection = Some(rejection);
-        record.finished_ns = turn.now.boot_ns;
-        turn.out.ended.push(record);
+        turn.end_call(record, ended);
         turn.out.flags.insert(Flags::RESET);
     }
 
@@ -142,10 +137,7 @@ impl Connection {
 
     pub(super) fn close_tunnel(&mut self, turn: &mut Turn<'_>, ended: &'static str) {
         let State::Tunnel(tunnel) = std::mem::replace(&mut self.state, State::Closed) else { return };
-        let mut record = tunnel.record;
-        record.ended = ended;
-        record.finished_ns = turn.now.boot_ns;
-        turn.out.ended.push(record);
+        turn.end_call(tunnel.record, ended);
         turn.out.flags.insert(Flags::CLOSE | Flags::ABORT);
     }
 }
